@@ -1,0 +1,71 @@
+"""JSON text as the network speaks it: written as a browser would, read as if every sender were hostile. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+MAX_DEPTH = 128
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+# The closing quote is optional and the run possessive: text full of open quotes is still read once.
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+
+
+class JsonError(ValueError):
+    """Text that is not JSON, or is JSON beyond the limits."""
+
+
+def dumps(value: Any) -> str:
+    """Return compact JSON as a browser would write it: raw UTF-8, lone surrogates escaped.
+
+    Raises ValueError (NaN, infinity, circular or too deep) or TypeError (not JSON).
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except RecursionError:
+        raise ValueError("the value is nested too deeply for JSON") from None
+    if _SURROGATE.search(text):
+        return _SURROGATE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+    return text
+
+
+def json_size(value: Any) -> int:
+    """Return the bytes of UTF-8 that `value` takes as JSON, as the service counts them."""
+    return len(dumps(value).encode())
+
+
+def loads(text: str) -> Any:
+    """Parse JSON from the network. Raises JsonError for bad syntax, depth over MAX_DEPTH, NaN, infinity."""
+    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
+        raise JsonError(f"JSON nested deeper than {MAX_DEPTH} levels")
+    try:
+        return json.loads(text, parse_float=_finite, parse_constant=_refuse_constant)
+    except JsonError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise JsonError(f"not JSON: {str(error)[:80]}") from None
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for char in _STRINGS.sub("", text):
+        if char in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in "]}":
+            depth -= 1
+    return deepest
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise JsonError("a number is too large")
+    return number
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise JsonError(f"{name} is not JSON")

@@ -1,0 +1,110 @@
+"""One WebSocket's life: open it, read and write texts, close it. The only module that imports websockets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from ssl import SSLContext
+from typing import Any
+
+from websockets.asyncio.client import connect as websocket_connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from metered_realtime import errors
+from metered_realtime.frames import MAX_INBOUND_BYTES
+from metered_realtime.logger import Logger
+from metered_realtime.scrub import scrub
+
+OPEN_TIMEOUT_S = 10.0
+CLOSE_GRACE_S = 1.0
+MAX_REASON_CHARS = 120
+MAX_QUEUED_BYTES = 8 * 1024 * 1024
+
+
+class _ScrubFilter(logging.Filter):
+    """websockets writes the request line, which holds the credential, at level DEBUG."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = scrub(record.getMessage()), None
+        return True
+
+
+_websocket_log = logging.getLogger("metered_realtime.websocket")
+_websocket_log.addFilter(_ScrubFilter())
+
+
+class Link:
+    """One connection, used once. Texts to send wait in a bounded queue; `live` reads until the end."""
+
+    def __init__(self, log: Logger) -> None:
+        self._log = log
+        self._socket: Any = None
+        self._outgoing: asyncio.Queue[str] = asyncio.Queue()
+        self._queued_chars = 0
+        self._closing: asyncio.Task[None] | None = None
+
+    async def open(
+        self, url: str, *, ssl: SSLContext | None = None, connect: Callable[..., Any] = websocket_connect
+    ) -> tuple[int, str] | None:
+        """Open the socket; None if it is open, else the close code (or HTTP status) and the reason."""
+        options: dict[str, Any] = {"ssl": ssl} if ssl is not None and url.startswith("wss:") else {}
+        try:
+            self._socket = await connect(
+                url,
+                max_size=MAX_INBOUND_BYTES,
+                open_timeout=OPEN_TIMEOUT_S,
+                close_timeout=CLOSE_GRACE_S,
+                ping_interval=None,
+                logger=_websocket_log,
+                **options,
+            )
+        except InvalidStatus as error:
+            return error.response.status_code, "handshake rejected"
+        except (OSError, TimeoutError, WebSocketException, EOFError, ValueError) as error:
+            return 1006, scrub(str(error) or type(error).__name__)[:MAX_REASON_CHARS]
+        return None
+
+    async def live(self, on_text: Callable[[str], None]) -> tuple[int, str]:
+        """Read and write until the connection ends; return its close code and reason."""
+        writer = asyncio.get_running_loop().create_task(self._write(), name="signalling writer")
+        try:
+            await self._read(on_text)
+        finally:
+            writer.cancel()
+            await asyncio.wait([writer, *([self._closing] if self._closing is not None else [])])
+            # Whatever ended us, a cancellation included, nothing of the connection outlives this call.
+            self._socket.transport.abort()
+        return self._socket.close_code or 1006, self._socket.close_reason or ""
+
+    def send(self, text: str) -> None:
+        """Queue a text. Raises SignallingError when too much already waits."""
+        if self._queued_chars + len(text) > MAX_QUEUED_BYTES:
+            raise errors.SignallingError(f"{self._queued_chars} characters already wait to be sent on a slow link")
+        self._queued_chars += len(text)
+        self._outgoing.put_nowait(text)
+
+    def hang_up(self, code: int, reason: str) -> None:
+        """Start the closing handshake; `live` returns when it is over, at most CLOSE_GRACE_S later."""
+        if self._socket is not None and self._closing is None:
+            closing = self._socket.close(code, reason)
+            self._closing = asyncio.get_running_loop().create_task(closing, name="signalling close")
+
+    async def _read(self, on_text: Callable[[str], None]) -> None:
+        try:
+            async for received in self._socket:
+                if isinstance(received, str):
+                    on_text(received)
+                else:
+                    self._log.warning("a binary frame was ignored", {"bytes": len(received)})
+        except ConnectionClosed:
+            return
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                text = await self._outgoing.get()
+                await self._socket.send(text)
+                self._queued_chars -= len(text)
+        except ConnectionClosed:
+            return  # the reader sees it too

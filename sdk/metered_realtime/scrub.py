@@ -1,0 +1,36 @@
+"""Take secrets out of text before a person or a log sees it. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_QUERY = re.compile(r"([?&](?:token|key|access_token|secret)=)[^&\s\"'#)]+", re.IGNORECASE)
+_USERINFO = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s@\"']+@", re.IGNORECASE)
+_SDP = re.compile(
+    r"((?:^|[^A-Za-z0-9_-])[\"']?(?:ice-pwd|ice-ufrag|credential)[\"']?\s*[:=]\s*)(?:\"[^\"]*\"|'[^']*'|[^\s,;\"'}]+)",
+    re.IGNORECASE,
+)
+_KEYS = re.compile(r"\b((?:pk|sk)_(?:live|test|secret|id)_)[A-Za-z0-9_-]+")
+_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+
+
+def scrub(text: str) -> str:
+    """Return `text` with keys, tokens, URL user names and passwords, and ICE credentials replaced by `***`."""
+    text = _QUERY.sub(r"\1***", text)
+    text = _USERINFO.sub(r"\1***@", text)
+    text = _SDP.sub(r"\1***", text)
+    text = _KEYS.sub(r"\1***", text)
+    return _JWT.sub("***", text)
+
+
+def scrubbed_error(error: BaseException) -> Exception:
+    """Return an error of the same type, where that can be made from one string, whose message holds no secret."""
+    message = scrub(str(error))
+    if isinstance(error, Exception):
+        if message == str(error):
+            return error
+        try:
+            return type(error)(message)
+        except TypeError:
+            pass
+    return RuntimeError(f"{type(error).__name__}: {message}")

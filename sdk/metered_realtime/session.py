@@ -1,0 +1,330 @@
+"""One client's side of the signalling protocol, without socket, clock or task.
+
+The shell (`signalling`) feeds it what happened and the time, and carries out the actions it returns, in order. Times
+are seconds of a monotonic clock. Protocol sections 4, 7, 8, 11.
+"""
+
+from __future__ import annotations
+
+import random as _random
+from collections.abc import Callable
+
+from metered_realtime import errors, events, wire
+from metered_realtime.backoff import jittered
+from metered_realtime.ice_servers import parse_ice_servers
+from metered_realtime.options import ReconnectOptions, SignallingClientState, SubscribeOptions
+from metered_realtime.scrub import scrubbed_error
+from metered_realtime.session_actions import Action, Dial, End, HangUp, Log, Notify, Ready, Settle, Transmit
+
+WELCOME_TIMEOUT_S = 10.0
+ACK_TIMEOUT_S = 15.0
+MIN_HEARTBEAT_S = 1.0
+OVER_LIMIT_FLOOR_S = 30.0
+REPLAY_TRIES = 4
+REPLAY_RETRY_S = 2.0
+TOKEN_FAILURES_REPORTED_FROM = 3
+TERMINAL_CLOSE_CODES = frozenset(
+    {
+        wire.WsCloseCode.INVALID_TOKEN,
+        wire.WsCloseCode.CHANNEL_NOT_AUTHORIZED,
+        wire.WsCloseCode.ACCOUNT_SUSPENDED,
+        wire.WsCloseCode.ADMIN_DISCONNECT,
+    }
+)
+
+
+class Session:
+    """State of one `SignallingClient`. Every method returns the actions to carry out, in order."""
+
+    def __init__(
+        self,
+        *,
+        reconnect: ReconnectOptions | None,
+        inactivity_timeout_s: float,
+        auto_resubscribe: bool,
+        new_request_id: Callable[[], str],
+        random: Callable[[], float] = _random.random,
+    ) -> None:
+        self.state: SignallingClientState = "idle"
+        self.max_message_bytes = wire.DEFAULT_MAX_MESSAGE_BYTES
+        self.subscriptions: dict[str, SubscribeOptions] = {}
+        self._reconnect = reconnect
+        watched = 0 < inactivity_timeout_s < float("inf")
+        self._inactivity_s = inactivity_timeout_s if watched else None
+        self._auto_resubscribe = auto_resubscribe
+        self._new_request_id = new_request_id
+        self._random = random
+        self._stopping = False
+        self._ever_connected = False
+        self._socket_open = False
+        self._attempts = 0
+        self._token_failures = 0
+        self._delay_floor_s = 0.0
+        self._last_close_code = 1006
+        self._pending: dict[str, float] = {}
+        self._replays: dict[str, tuple[str, int]] = {}
+        self._replay_retries: dict[str, tuple[float, int]] = {}
+        self._dial_at: float | None = None
+        self._welcome_by: float | None = None
+        self._last_inbound = 0.0
+        self._last_ping = 0.0
+
+    # Life --------------------------------------------------------------------------------------
+
+    def start(self) -> list[Action]:
+        """Begin to connect. Raises SignallingError unless idle or closed."""
+        if self.state not in ("idle", "closed"):
+            raise errors.SignallingError(f"connect() is not possible while the client is {self.state}")
+        self._stopping = self._ever_connected = False
+        self._attempts = self._token_failures = 0
+        self._delay_floor_s = 0.0
+        return [*self._enter("connecting"), Dial()]
+
+    def stop(self, code: int, reason: str) -> list[Action]:
+        """The application closes the client: fail what waits, hang up, never dial again."""
+        self._stopping = True
+        self._dial_at = None
+        hang_up = [HangUp(code, reason)] if self._socket_open else []
+        return [*self._fail_pending(code), *hang_up]
+
+    def stopped(self) -> list[Action]:
+        """The shell has let go of everything after `stop`."""
+        never = errors.SignallingError("the client was closed before it was connected")
+        self._drop_connection()
+        return [Ready(never), *self._enter("closed"), End(forget_listeners=True)]
+
+    def token_failed(self, error: Exception, now_s: float) -> list[Action]:
+        """The token provider raised or took too long; counts as an attempt."""
+        shown = scrubbed_error(error)
+        self._token_failures += 1
+        actions: list[Action] = []
+        if self._token_failures >= TOKEN_FAILURES_REPORTED_FROM:
+            actions.append(Notify(events.TokenProviderError(self._token_failures, shown)))
+        if self._tries_again(None):
+            return [*actions, *self._plan_dial(now_s)]
+        if self._ever_connected:
+            actions.append(Notify(events.Disconnected(self._last_close_code, "token provider failed", False)))
+        return [*actions, Ready(shown), *self._enter("closed"), End(self._ever_connected)]
+
+    def token_obtained(self) -> None:
+        """The token provider answered."""
+        self._token_failures = 0
+
+    # Socket ------------------------------------------------------------------------------------
+
+    def socket_opened(self, now_s: float) -> list[Action]:
+        """The WebSocket is open; the welcome must follow."""
+        self._socket_open = True
+        self._welcome_by = now_s + WELCOME_TIMEOUT_S
+        self._last_inbound = self._last_ping = now_s
+        return []
+
+    def socket_closed(self, code: int, reason: str, now_s: float) -> list[Action]:
+        """The WebSocket ended, or never opened; `code` may be an HTTP status."""
+        was_open = self._socket_open
+        actions = self._fail_pending(code)
+        self._drop_connection()
+        self._last_close_code = code
+        if self._stopping:
+            return actions
+        if code == wire.WsCloseCode.OVER_CONCURRENT_LIMIT:
+            self._delay_floor_s = OVER_LIMIT_FLOOR_S
+        again = self._tries_again(code)
+        if was_open and self._ever_connected:
+            actions.append(Notify(events.Disconnected(code, reason, again)))
+        if again:
+            return [*actions, *self._plan_dial(now_s)]
+        failed = errors.SignallingConnectError(code, reason)
+        return [*actions, Ready(failed), *self._enter("closed"), End(self._ever_connected)]
+
+    def receive_text(self, text: str, now_s: float) -> list[Action]:
+        """A text message arrived."""
+        self._last_inbound = self._last_ping = now_s
+        try:
+            frame = wire.decode_server_frame(text)
+        except wire.WireError as error:
+            return [Log("a frame of the service was ignored", {"reason": str(error)})]
+        match frame:
+            case wire.Ack():
+                return self._settle(frame.request_id, None, now_s)
+            case wire.Message():
+                event = events.Message(frame.channel, frame.from_peer, frame.data, frame.from_metadata)
+                return [Notify(event)]
+            case wire.Direct():
+                return [Notify(events.Direct(frame.from_peer, frame.data, frame.from_metadata))]
+            case wire.Presence():
+                return [Notify(events.Presence(frame.channel, frame.joined, frame.left))]
+            case wire.Error():
+                return self._on_error(frame, now_s)
+            case wire.Welcome():
+                return self._on_welcome(frame, now_s)
+            case wire.GoingAway():
+                self._delay_floor_s = max(self._delay_floor_s, frame.retry_after_ms / 1000)
+                return [Notify(events.GoingAway(frame.retry_after_ms))]
+            case wire.Pong():
+                return []
+
+    def _on_welcome(self, frame: wire.Welcome, now_s: float) -> list[Action]:
+        if self._welcome_by is None:
+            return [Log("a second welcome was ignored")]
+        is_reconnect = self._ever_connected
+        self._ever_connected = True
+        self._welcome_by = None
+        self._attempts = 0
+        self._delay_floor_s = 0.0
+        self.max_message_bytes = frame.max_message_size
+        connected = events.Connected(
+            peer_id=frame.peer_id,
+            server_time=frame.server_time,
+            expires_at=frame.expires_at,
+            is_reconnect=is_reconnect,
+            max_message_size=frame.max_message_size,
+            ice_servers=parse_ice_servers(frame.metadata),
+        )
+        actions = [*self._enter("connected"), Notify(connected), Ready()]
+        if self._auto_resubscribe:
+            for channel in self.subscriptions:
+                actions += self._replay(channel, 1, now_s)
+        return actions
+
+    def _on_error(self, frame: wire.Error, now_s: float) -> list[Action]:
+        if frame.request_id is not None and frame.request_id in self._pending:
+            error = errors.ServerRequestError(frame.code, frame.message, frame.request_id)
+            return self._settle(frame.request_id, error, now_s)
+        if frame.code == "unknown_type" and frame.request_id is None:
+            return []  # an old service that does not know `ping`
+        return [Notify(events.ServerError(frame.code, frame.message, frame.request_id))]
+
+    # Requests ----------------------------------------------------------------------------------
+
+    def request(self, frame: wire.ClientFrame, now_s: float) -> tuple[str, str]:
+        """Register a request; return its id and the text to send. Raises NotConnectedError, OversizedPayloadError."""
+        if self.state != "connected":
+            raise errors.NotConnectedError(f"not connected to the signalling service (the client is {self.state})")
+        text = wire.encode(frame)
+        if isinstance(frame, wire.Publish | wire.Send) and len(text.encode()) > self.max_message_bytes:
+            size = wire.json_size(frame.data)
+            if size > self.max_message_bytes:
+                raise errors.OversizedPayloadError(size, self.max_message_bytes)
+        request_id = frame.request_id or ""
+        self._pending[request_id] = now_s + ACK_TIMEOUT_S
+        return request_id, text
+
+    def abandon(self, request_id: str) -> None:
+        """The caller no longer waits for this request."""
+        self._pending.pop(request_id, None)
+
+    def _settle(self, request_id: str, error: Exception | None, now_s: float) -> list[Action]:
+        if self._pending.pop(request_id, None) is None:
+            return []
+        replay = self._replays.pop(request_id, None)
+        if replay is None:
+            return [Settle(request_id, error)]
+        if error is None:
+            return []
+        return self._replay_failed(*replay, error, now_s)
+
+    def _fail_pending(self, code: int) -> list[Action]:
+        waiting = [request_id for request_id in self._pending if request_id not in self._replays]
+        self._pending.clear()
+        self._replays.clear()
+        self._replay_retries.clear()
+        error = f"the connection closed with code {code} before the acknowledgement"
+        return [Settle(request_id, errors.DisconnectedError(error)) for request_id in waiting]
+
+    # Replay of subscriptions after a reconnect ---------------------------------------------------
+
+    def _replay(self, channel: str, attempt: int, now_s: float) -> list[Action]:
+        options = self.subscriptions.get(channel)
+        if options is None:
+            return []
+        request_id = self._new_request_id()
+        self._pending[request_id] = now_s + ACK_TIMEOUT_S
+        self._replays[request_id] = (channel, attempt)
+        frame = wire.Subscribe(channel, request_id, options.include_sender_metadata)
+        return [Transmit(wire.encode(frame))]
+
+    def _replay_failed(self, channel: str, attempt: int, error: Exception, now_s: float) -> list[Action]:
+        again = attempt < REPLAY_TRIES
+        if again:
+            self._replay_retries[channel] = (now_s + REPLAY_RETRY_S, attempt + 1)
+        return [Log("a subscription was not renewed", {"channel": channel, "error": str(error), "again": again})]
+
+    # Time --------------------------------------------------------------------------------------
+
+    def next_timer(self) -> float | None:
+        """Return when `handle_timer` wants to be called next."""
+        times = [at for at in (self._dial_at, self._welcome_by) if at is not None]
+        if self._socket_open:
+            if self._pending:  # all wait equally long, so the first one is due first
+                times.append(next(iter(self._pending.values())))
+            times += (at for at, _ in self._replay_retries.values())
+            if self._inactivity_s is not None:
+                times.append(self._last_inbound + self._inactivity_s)
+                if self.state == "connected":
+                    times.append(self._last_ping + self._heartbeat_s)
+        return min(times, default=None)
+
+    @property
+    def _heartbeat_s(self) -> float:
+        return max(MIN_HEARTBEAT_S, (self._inactivity_s or 0.0) / 3)
+
+    def handle_timer(self, now_s: float) -> list[Action]:
+        """Do what has become due."""
+        if self._dial_at is not None and now_s >= self._dial_at:
+            self._dial_at = None
+            return [Dial()]
+        if not self._socket_open:
+            return []
+        if self._welcome_by is not None and now_s >= self._welcome_by:
+            self._welcome_by = float("inf")
+            return [HangUp(1000, "no welcome")]
+        actions: list[Action] = []
+        for request_id in [waiting for waiting, by in self._pending.items() if now_s >= by]:
+            actions += self._settle(request_id, errors.AckTimeoutError(request_id, ACK_TIMEOUT_S), now_s)
+        for channel, (at, attempt) in list(self._replay_retries.items()):
+            if now_s >= at:
+                del self._replay_retries[channel]
+                actions += self._replay(channel, attempt, now_s)
+        return actions + self._watch(now_s)
+
+    def _watch(self, now_s: float) -> list[Action]:
+        if self._inactivity_s is None:
+            return []
+        if now_s >= self._last_inbound + self._inactivity_s:
+            self._last_inbound = float("inf")
+            return [HangUp(wire.WsCloseCode.CLIENT_INACTIVITY, "inactivity")]
+        if self.state == "connected" and now_s >= self._last_ping + self._heartbeat_s:
+            self._last_ping = now_s
+            return [Transmit(wire.encode(wire.Ping()))]
+        return []
+
+    def _tries_again(self, code: int | None) -> bool:
+        if self._stopping or self._reconnect is None or code in TERMINAL_CLOSE_CODES:
+            return False
+        if not self._ever_connected and not self._reconnect.retry_first_connect:
+            return False
+        return self._attempts < self._reconnect.max_attempts
+
+    def _plan_dial(self, now_s: float) -> list[Action]:
+        options = self._reconnect
+        if options is None:
+            return []
+        # The exponent is bounded because a multiplier of 2 overflows a float after a thousand attempts.
+        growth = options.multiplier ** min(self._attempts, 64)
+        base_s = max(min(options.initial_delay * growth, options.max_delay), self._delay_floor_s)
+        self._attempts += 1
+        self._delay_floor_s = 0.0
+        self._dial_at = now_s + jittered(base_s, options.jitter_ratio, self._random)
+        return self._enter("reconnecting") if self._ever_connected else []
+
+    def _drop_connection(self) -> None:
+        self._socket_open = False
+        self._welcome_by = None
+
+    def _enter(self, state: SignallingClientState) -> list[Action]:
+        if state == self.state:
+            return []
+        change = events.StateChange(self.state, state)
+        self.state = state
+        return [Notify(change)]

@@ -1,0 +1,67 @@
+"""What the pure signalling session asks its shell to do. Values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from metered_realtime import events
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Get a credential and open a socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transmit:
+    """Send this text on the socket."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Close the socket."""
+
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Emit this event."""
+
+    event: events.Event
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """The request is over: acknowledged, or failed with `error`."""
+
+    request_id: str
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The call of `connect()` is over: welcomed, or failed with `error`."""
+
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Write a warning."""
+
+    message: str
+    context: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Nothing more will happen until the next `start`. `forget_listeners` after a session that had been connected."""
+
+    forget_listeners: bool
+
+
+Action = Dial | Transmit | HangUp | Notify | Settle | Ready | Log | End
