@@ -115,6 +115,7 @@ class Session:
     def socket_opened(self, now_s: float) -> list[Action]:
         """The WebSocket is open; the welcome must follow."""
         self._socket_open = True
+        self._dial_at = None
         self._welcome_by = now_s + WELCOME_TIMEOUT_S
         self._last_inbound = self._last_ping = now_s
         return []
@@ -292,7 +293,7 @@ class Session:
         if self._inactivity_s is None:
             return []
         if now_s >= self._last_inbound + self._inactivity_s:
-            self._last_inbound = float("inf")
+            self._last_inbound = self._last_ping = float("inf")
             return [HangUp(wire.WsCloseCode.CLIENT_INACTIVITY, "inactivity")]
         if self.state == "connected" and now_s >= self._last_ping + self._heartbeat_s:
             self._last_ping = now_s

@@ -1,0 +1,51 @@
+"""JSON from the network: depth, size and numbers are bounded, and reading stays linear."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metered_realtime.json_text import MAX_DEPTH, JsonError, dumps, loads
+
+
+def nested(depth):
+    return "[" * depth + "]" * depth
+
+
+def test_depth_is_bounded_exactly():
+    assert loads(nested(MAX_DEPTH))
+    with pytest.raises(JsonError, match="deeper"):
+        loads(nested(MAX_DEPTH + 1))
+
+
+def test_brackets_inside_strings_do_not_count():
+    assert loads(json.dumps(["[" * 10_000, '\\"[{' * 100]))
+
+
+def test_wide_is_not_deep():
+    assert len(loads("[" + ",".join(["{}"] * 5_000) + "]")) == 5_000
+
+
+@pytest.mark.parametrize("text", ['"' + '\\"' * 300_000, "[" * 500_000, '{"a":' * 100_000, '"[' * 300_000])
+def test_hostile_text_is_read_in_linear_time(text):
+    started = time.process_time()
+    with pytest.raises(JsonError):
+        loads(text)
+    assert time.process_time() - started < 5  # quadratic would take minutes
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 5_000])
+def test_numbers_a_browser_could_not_read_are_refused(text):
+    with pytest.raises(JsonError):
+        loads(text)
+
+
+@given(st.text(st.characters()))
+def test_any_string_survives_and_is_utf8(text):
+    written = dumps(text)
+    written.encode()
+    assert json.loads(written) == text
