@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -285,3 +286,20 @@ def test_bottomless_value_is_refused():
         value = [value]
     with pytest.raises(ValueError, match="nested too deeply"):
         wire.dumps(value)
+
+
+STEPS = json.loads((Path(__file__).parents[1] / "wire/session.json").read_text())["steps"]
+
+
+@pytest.mark.parametrize("text", [step["client"] for step in STEPS if "client" in step])
+def test_client_texts_of_the_transcript_are_read_and_written_alike(text):
+    assert wire.encode(wire.decode_client_frame(text)) == text
+
+
+@pytest.mark.parametrize("text", [step["server"] for step in STEPS if "server" in step])
+def test_server_texts_of_the_transcript_are_read(text):
+    if "something_new" in text:
+        with pytest.raises(wire.WireError):
+            wire.decode_server_frame(text)
+    else:
+        wire.decode_server_frame(text)
