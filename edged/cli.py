@@ -1,0 +1,165 @@
+"""The `edged` command: each sub-command is a few lines that load what they need and return an exit code.
+
+Exit codes: 0 done, 1 it could not be done now, 2 wrong usage, 78 the settings are at fault (the service manager
+does not restart on it), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edged import __version__
+
+EXIT_FAILED = 1
+EXIT_CONFIG = 78
+EXIT_INTERRUPTED = 130
+DEFAULT_CONFIG = "/etc/edged.yaml"
+
+# ruff: noqa: PLC0415 - every command loads only what it needs
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One sub-command: its line in the help, its arguments, and what it does."""
+
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser(words)
+    arguments = parser.parse_args(words)
+    try:
+        return int(_COMMANDS[arguments.command].run(arguments))
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader (a pager, head) has gone; nothing more can be said to it, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="edged", description="Cameras and MQTT sensors of a site, live in channels.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen = next((word for word in words if not word.startswith("-")), "")
+    for name, command in _COMMANDS.items():
+        sub = commands.add_parser(name, help=command.help, description=command.help)
+        if name == chosen:
+            command.add_arguments(sub)
+    return parser
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def _config_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", default=DEFAULT_CONFIG, help=f"settings file ({DEFAULT_CONFIG})")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from edged import log
+    from edged.settings import Settings, secrets_in
+    from edged.settings_file import SettingsError, load
+
+    log.configure()
+    try:
+        settings = load(arguments.config, Settings)
+    except SettingsError as err:
+        _complain(str(err))
+        return EXIT_CONFIG
+    log.configure(settings.log.level, secrets_in(settings))
+    from edged.app import run
+
+    return run(settings)
+
+
+def _check_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", nargs="?", default=DEFAULT_CONFIG, help="settings file to check")
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from edged.settings import Settings
+    from edged.settings_file import SettingsError, load
+
+    try:
+        settings = load(arguments.file, Settings, warn=lambda sentence: _complain(f"warning: {sentence}"))
+    except SettingsError as err:
+        _complain(str(err))
+        return EXIT_CONFIG
+    cameras, routes = len(settings.cameras), len(settings.telemetry.routes)
+    _say(f"{arguments.file}: good; {_count(cameras, 'camera')}, {_count(routes, 'telemetry route')}")
+    return 0
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _config(arguments: argparse.Namespace) -> int:
+    from edged.settings import Settings
+    from edged.settings_dump import effective
+    from edged.settings_file import SettingsError, load
+
+    try:
+        settings = load(arguments.config, Settings, warn=lambda sentence: _complain(f"warning: {sentence}"))
+    except SettingsError as err:
+        _complain(str(err))
+        return EXIT_CONFIG
+    _say(effective(settings).rstrip("\n"))
+    return 0
+
+
+def _hub_arguments(parser: argparse.ArgumentParser) -> None:
+    from edged.hub import command
+
+    command.add_arguments(parser)
+
+
+def _hub(arguments: argparse.Namespace) -> int:
+    from edged.hub import command
+
+    return command.run(arguments)
+
+
+def _demo_arguments(parser: argparse.ArgumentParser) -> None:
+    from edged import demo
+
+    demo.add_arguments(parser)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from edged import demo
+
+    return demo.run(arguments)
+
+
+def _no_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take none."""
+
+
+def _version(_: argparse.Namespace) -> int:
+    _say(f"edged {__version__}")
+    return 0
+
+
+_COMMANDS: dict[str, Command] = {
+    "run": Command("run the gateway", _config_argument, _run),
+    "check": Command("check a settings file and list every fault", _check_arguments, _check),
+    "config": Command("show the effective settings, secrets masked", _config_argument, _config),
+    "hub": Command("run a signalling service of your own, with the viewer page", _hub_arguments, _hub),
+    "demo": Command("show a camera and sensors in a browser, with nothing else at hand", _demo_arguments, _demo),
+    "version": Command("print the version", _no_arguments, _version),
+}

@@ -1,0 +1,23 @@
+"""A peer of the hub whose first connection fails with our sentence. Loading this loads WebRTC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edged.hub_link import HubConnectError
+from metered_realtime import MeteredPeer, SignallingConnectError
+
+
+class HubPeer(MeteredPeer):
+    """As `MeteredPeer`, but `join` raises HubConnectError where the hub cannot be reached or refuses us."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        super().__init__(url=url, **options)
+        self._hub_url = url
+
+    async def join(self, channel: str, *, include_sender_metadata: bool = False) -> None:
+        """Join a channel; raises HubConnectError instead of SignallingConnectError."""
+        try:
+            await super().join(channel, include_sender_metadata=include_sender_metadata)
+        except SignallingConnectError as err:
+            raise HubConnectError(self._hub_url, err) from err

@@ -1,0 +1,261 @@
+"""Every setting of the daemon: its type, its default, its one-line description.
+
+Pure values. The file reader (`settings_file`), `config/edged.yaml`, `edged config` and the docs are all
+made from these classes, so a key exists once. Values are frozen: `==` decides what a reload touches.
+"""
+
+# ruff: noqa: RUF009 - `setting`, `required` and `section` return dataclass fields, not shared defaults.
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+from edged import settings_checks as checks
+
+DEFAULT_HUB_URL = "wss://rms.metered.ca"
+DEFAULT_CHANNEL = "edged"
+
+
+class Secret(str):
+    """A string that never shows itself: `repr` and `format` are masked, `reveal()` is the one door."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Secret('***')" if len(self) else "Secret('')"
+
+    def __str__(self) -> str:
+        return "***" if len(self) else ""
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def reveal(self) -> str:
+        """Return the secret itself, for the one call that needs it."""
+        return "".join(self)
+
+
+def setting(
+    default: Any,
+    doc: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] = (),
+    file_for: str = "",
+    keyed_by: str = "",
+    is_path: bool = False,
+    check: Callable[[Any], str] | None = None,
+) -> Any:
+    """Declare one setting.
+
+    `file_for` names the field whose value this file holds; `keyed_by` the field that takes the key of a YAML
+    mapping whose values are these objects; `is_path` marks a file name that is read relative to the
+    settings file; `check` returns what is wrong with a value and what would be right, or "".
+    """
+    metadata = {
+        "doc": doc,
+        "minimum": minimum,
+        "maximum": maximum,
+        "choices": choices,
+        "file_for": file_for,
+        "keyed_by": keyed_by,
+        "is_path": is_path,
+        "check": check,
+    }
+    return field(default=default, metadata=metadata)
+
+
+def required(doc: str, *, check: Callable[[Any], str] | None = None) -> Any:
+    """Declare a setting that has no default."""
+    return field(metadata={"doc": doc, "required": True, "check": check})
+
+
+def section(factory: Callable[[], Any], doc: str) -> Any:
+    """Declare a group of settings that may be left out as a whole."""
+    return field(default_factory=factory, metadata={"doc": doc})
+
+
+# A settings class may have a method `cross_faults(self) -> Iterator[tuple[str, str]]`: pairs of a key path
+# relative to it and a sentence, for rules that need more than one value.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """Who this gateway is."""
+
+    name: str = setting(
+        "",
+        "Name shown to viewers and stamped on every reading; empty: the host name.",
+        check=checks.optional_name_fault,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubLinkSettings:
+    """The signalling service that cameras and readings are sent to: the hosted one, or `edged hub`."""
+
+    url: str = setting(
+        DEFAULT_HUB_URL, "Origin of the service; ws:// is allowed on this machine only.", check=checks.hub_url_fault
+    )
+    key: Secret = setting(Secret(""), "Publishable key (pk_live_...); needs subscribe, publish, presence, send.")
+    key_file: str = setting("", "File that holds the key, instead of `key`.", file_for="key")
+    channel: str = setting(
+        DEFAULT_CHANNEL, "Channel for cameras and readings that name none.", check=checks.required_channel_fault
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MqttSettings:
+    """The site's MQTT broker. It is used only if `telemetry.routes` has an entry."""
+
+    host: str = setting("127.0.0.1", "Host name or address of the broker.", check=checks.host_fault)
+    port: int = setting(1883, "TCP port of the broker (8883 is usual with `tls`).", minimum=1, maximum=65535)
+    username: str = setting("", "User name; empty: none.")
+    password: Secret = setting(Secret(""), "Password of that user.")
+    password_file: str = setting("", "File that holds the password, instead of `password`.", file_for="password")
+    client_id: str = setting("", "MQTT client id; empty: edged-<gateway name>. The broker's queue hangs on it.")
+    tls: bool = setting(False, "Use TLS.")
+    ca_file: str = setting("", "CA certificates for TLS; empty: the system's.", is_path=True)
+    keepalive_s: int = setting(30, "Seconds between pings on an idle connection.", minimum=5, maximum=3600)
+    session_expiry_s: int = setting(
+        86400, "Seconds the broker keeps messages for us while we are away.", minimum=0, maximum=0xFFFFFFFE
+    )
+    receive_maximum: int = setting(
+        500, "Messages the broker may send ahead of our acknowledgement.", minimum=1, maximum=65535
+    )
+
+    def cross_faults(self) -> Iterator[tuple[str, str]]:
+        """Find a password without a user, and a CA file that TLS would never read."""
+        if self.password and not self.username:
+            yield "username", "a password needs a user; give username too"
+        if self.ca_file and not self.tls:
+            yield "ca_file", "is read only with TLS; set tls: true, or remove it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraSettings:
+    """One camera. The key in the file is its name."""
+
+    name: str = setting("", "Name of the camera (the key in the file).", check=checks.name_fault)
+    source: Secret = required(
+        "Where the picture comes from: rtsp://host/path, or test: for a built-in picture.",
+        check=checks.camera_source_fault,
+    )
+    username: str = setting("", "Camera user, if it is not in `source`.")
+    password: Secret = setting(Secret(""), "Camera password, if it is not in `source`.")
+    password_file: str = setting("", "File that holds the password, instead of `password`.", file_for="password")
+    channel: str = setting("", "Channel the camera is shown in; empty: `hub.channel`.", check=checks.channel_fault)
+    linger_s: float = setting(10.0, "Seconds the camera stays open after its last viewer.", minimum=0, maximum=3600)
+    keep_warm: bool = setting(False, "Keep the camera open with no viewer (faster first picture, more traffic).")
+    timeout_s: float = setting(
+        10.0, "Seconds without a frame or an answer after which the camera counts as lost.", minimum=1, maximum=120
+    )
+    metadata: Mapping[str, Any] = section(
+        lambda: MappingProxyType({}), "Further facts shown to viewers with the stream, for example {role: yard}."
+    )
+
+    def cross_faults(self) -> Iterator[tuple[str, str]]:
+        """Find a camera user given twice, or a password without a user."""
+        if self.source == "test:":
+            return
+        has_user = urlsplit(self.source.reveal()).username is not None
+        if has_user and (self.username or self.password):
+            key = "username" if self.username else "password"
+            yield key, "the camera user is already part of source; keep one of the two"
+        elif self.password and not self.username:
+            yield "username", "a password needs a user; give username too"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteSettings:
+    """From MQTT topics to a channel."""
+
+    topic: str = required("MQTT topic filter; + is one level, # is all that follow.", check=checks.topic_filter_fault)
+    channel: str = setting(
+        "", "Channel the readings are published to; empty: `hub.channel`.", check=checks.channel_fault
+    )
+    qos: int = setting(1, "Quality of service of the subscription.", minimum=0, maximum=2)
+    payload: str = setting(
+        "auto",
+        "How the payload is read: number, json, text, or auto (json where it parses, else text).",
+        choices=("auto", "json", "number", "text"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxSettings:
+    """Where readings wait while the uplink is down."""
+
+    path: str = setting("", "SQLite file; empty: outbox.db in the state directory (/var/lib/edged).")
+    max_bytes: int = setting(
+        268435456, "Bytes of readings kept; beyond it the oldest is dropped and counted.", minimum=65536
+    )
+    memory_bytes: int = setting(4194304, "Bytes of readings held in memory before they go to disk.", minimum=4096)
+    spill_after_s: float = setting(
+        3.0, "Seconds a reading waits for the uplink in memory before it goes to disk.", minimum=0, maximum=3600
+    )
+    window: int = setting(256, "Readings sent ahead of the hub's acknowledgement.", minimum=1, maximum=10000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetrySettings:
+    """The sensor road: MQTT topics to channels."""
+
+    routes: tuple[RouteSettings, ...] = setting((), "List of routes; the first whose topic matches is taken.")
+    outbox: OutboxSettings = section(OutboxSettings, "Store for readings the hub has not acknowledged.")
+
+    def cross_faults(self) -> Iterator[tuple[str, str]]:
+        """Find routes that an earlier one with the same filter always takes from."""
+        first: dict[str, int] = {}
+        for index, route in enumerate(self.routes):
+            earlier = first.setdefault(route.topic, index)
+            if earlier != index:
+                yield f"routes[{index}].topic", f"routes[{earlier}] has the same filter and takes all; remove one"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """What is written to standard error (the journal, under systemd)."""
+
+    level: str = setting(
+        "info", "Least important level that is written.", choices=("debug", "info", "warning", "error")
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole file."""
+
+    gateway: GatewaySettings = section(GatewaySettings, "This gateway.")
+    hub: HubLinkSettings = section(HubLinkSettings, "The signalling service.")
+    mqtt: MqttSettings = section(MqttSettings, "The MQTT broker.")
+    cameras: tuple[CameraSettings, ...] = setting((), "Cameras by name.", keyed_by="name")
+    telemetry: TelemetrySettings = section(TelemetrySettings, "Readings from MQTT.")
+    log: LogSettings = section(LogSettings, "Logging.")
+
+    def cross_faults(self) -> Iterator[tuple[str, str]]:
+        """Find a hub without the key that cameras and routes need."""
+        if (self.cameras or self.telemetry.routes) and not self.hub.key:
+            yield "hub.key", "is needed to reach the hub; give a publishable key (pk_live_...), or key_file"
+
+
+def secrets_in(value: object) -> Iterator[str]:
+    """Yield every secret of a settings tree, for the redaction of logs."""
+    if isinstance(value, Secret):
+        if value:
+            yield value.reveal()
+    elif dataclasses.is_dataclass(value):
+        for item in dataclasses.fields(value):
+            yield from secrets_in(getattr(value, item.name))
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from secrets_in(part)
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from secrets_in(part)

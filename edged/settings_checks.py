@@ -1,0 +1,117 @@
+"""What a single value may look like: each function takes the value and returns what is wrong with it and
+what would be right, or an empty string. They never repeat a value that may hold a secret."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult, urlsplit
+
+_LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+_RESERVED_CHANNELS = ("_metered/", "_internal/", "_system/")
+_MAX_CHANNEL = 256
+_MAX_TOPIC_BYTES = 65535
+_MAX_NAME = 64
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+_CAMERA_SCHEMES = frozenset({"rtsp", "rtsps"})
+
+
+def _has_control_characters(text: str) -> bool:
+    return any(ord(char) < 32 or 127 <= ord(char) < 160 for char in text)
+
+
+def _split(url: str) -> SplitResult | None:
+    """Take an address apart; None where even its port or brackets are malformed."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
+def is_loopback_host(host: str) -> bool:
+    """Say whether a host name means this machine (the three names both official clients accept)."""
+    return host.lower() in _LOOPBACK_HOSTS
+
+
+def hub_url_fault(url: str) -> str:
+    """Check the origin of a signalling service (protocol.md section 1.1)."""
+    parts = _split(url)
+    if parts is None or parts.scheme not in {"ws", "wss"} or not parts.hostname:
+        return "not the address of a signalling service; it looks like wss://hub.example.org or ws://127.0.0.1:8080"
+    if parts.username is not None or parts.password is not None:
+        return "an address must not hold a user name or a password; the key belongs in hub.key"
+    if parts.path not in {"", "/"} or parts.query or parts.fragment:
+        return f"only scheme, host and port are given, the path is added by itself: {parts.scheme}://{parts.netloc}"
+    if parts.scheme == "ws" and not is_loopback_host(parts.hostname):
+        return f"ws:// is not encrypted and allowed to this machine only; write wss://{parts.netloc}"
+    return ""
+
+
+def camera_source_fault(source: str) -> str:
+    """Check where a camera's picture comes from."""
+    if source == "test:":
+        return ""
+    parts = _split(source)
+    if parts is None or parts.scheme not in _CAMERA_SCHEMES:
+        return 'not a camera source; give rtsp://host/path, rtsps://host/path, or "test:" for a built-in picture'
+    if not parts.hostname:
+        return f"the camera's host is missing; write {parts.scheme}://host/path"
+    return ""
+
+
+def channel_fault(channel: str) -> str:
+    """Check a channel name (protocol.md section 2, client-side limits). Empty means the default channel."""
+    if len(channel) > _MAX_CHANNEL:
+        return f"a channel name has at most {_MAX_CHANNEL} characters, this one has {len(channel)}"
+    if _has_control_characters(channel):
+        return "a channel name holds no control characters"
+    if channel.lower().startswith(_RESERVED_CHANNELS):
+        return "names that begin with _metered/, _internal/ or _system/ are reserved; choose another"
+    return ""
+
+
+def required_channel_fault(channel: str) -> str:
+    """Check a channel name that has nothing to fall back on."""
+    return channel_fault(channel) if channel else "a channel name must not be empty; for example: edged"
+
+
+def name_fault(name: str) -> str:
+    """Check a name that people type and that becomes part of an id."""
+    if not name:
+        return "a name must not be empty"
+    if len(name) > _MAX_NAME:
+        return f"a name has at most {_MAX_NAME} characters, this one has {len(name)}"
+    if not _NAME.match(name):
+        return "a name holds letters, digits, '.', '_' and '-' only, and begins with a letter or digit"
+    return ""
+
+
+def optional_name_fault(name: str) -> str:
+    """Check a name that may be left empty."""
+    return name_fault(name) if name else ""
+
+
+def topic_filter_fault(topic: str) -> str:
+    """Check an MQTT topic filter (MQTT 5 section 4.7)."""
+    if not topic:
+        return "a topic filter must not be empty; for example: greenhouse/# or +/temperature"
+    if "\x00" in topic or len(topic.encode("utf-8", "replace")) > _MAX_TOPIC_BYTES:
+        return "a topic filter holds no zero character and at most 65535 bytes"
+    if topic.startswith("$share/"):
+        return "shared subscriptions are not supported; write the filter without $share/GROUP/"
+    levels = topic.split("/")
+    if any("#" in level for level in levels[:-1]) or ("#" in levels[-1] and levels[-1] != "#"):
+        return "'#' stands alone as the last level, as in greenhouse/#"
+    if any("+" in level and level != "+" for level in levels):
+        return "'+' stands alone in its level, as in greenhouse/+/temperature"
+    return ""
+
+
+def host_fault(host: str) -> str:
+    """Check a host name or address that is given without a scheme and a port."""
+    if not host:
+        return "a host name must not be empty; for example: 127.0.0.1"
+    if "://" in host or "/" in host or "@" in host or any(char.isspace() for char in host):
+        return "only a host name or an address is given here, without scheme, user and path; for example: 127.0.0.1"
+    return ""

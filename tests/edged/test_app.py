@@ -1,0 +1,259 @@
+"""The composition root: parts start, say so, feed the watchdog, and stop in their order. The hub is out of reach."""
+
+import asyncio
+import dataclasses
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edged.app import cameras_by_channel, gateway_name, serve, state_directory
+from edged.demo_sensors import SensorMessage
+from edged.settings import (
+    CameraSettings,
+    GatewaySettings,
+    HubLinkSettings,
+    RouteSettings,
+    Secret,
+    Settings,
+    TelemetrySettings,
+)
+
+TELEMETRY = Settings(
+    gateway=GatewaySettings(name="farm-1"),
+    # Port 9 (discard) of this machine: nothing answers there.
+    hub=HubLinkSettings(url="ws://127.0.0.1:9", key=Secret("pk_live_x")),
+    telemetry=TelemetrySettings(routes=(RouteSettings(topic="greenhouse/#"),)),
+)
+
+
+def camera(name, channel=""):
+    return CameraSettings(name=name, source=Secret("test:"), channel=channel)
+
+
+class FakeDoor:
+    """In place of the broker: hands in one message, and remembers what was acknowledged when it was told to end."""
+
+    def __init__(self, settings, client_id, subscriptions, on_message):
+        self.client_id = client_id
+        self.subscriptions = subscriptions
+        self.acknowledged = False
+        self.acknowledged_at_end = None
+        self._on_message = on_message
+
+    async def run(self, up):
+        up("a fake")
+        self._on_message(SensorMessage("greenhouse/t", b"21.5", 1_790_000_000_000, self._ack))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.acknowledged_at_end = self.acknowledged
+
+    def pause_reading(self):
+        """Never needed."""
+
+    def resume_reading(self):
+        """Never needed."""
+
+    def _ack(self):
+        self.acknowledged = True
+
+
+@pytest.fixture
+def manager(tmp_path, monkeypatch):
+    """A service manager's end of the notification socket."""
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(path)
+        receiver.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", path)
+        yield receiver
+
+
+async def until(manager, wanted):
+    loop = asyncio.get_running_loop()
+    said = []
+    async with asyncio.timeout(20):
+        while not said or wanted not in said[-1]:
+            said.append((await loop.sock_recv(manager, 2000)).decode())
+    return said
+
+
+async def test_the_gateway_is_ready_though_nothing_answers_and_stops_in_order(manager, tmp_path):
+    stop = asyncio.Event()
+    doors = []
+
+    def open_door(*arguments):
+        doors.append(FakeDoor(*arguments))
+        return doors[0]
+
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(serve(TELEMETRY, stop, state_dir=tmp_path, open_door=open_door))
+        said = await until(manager, "READY=1")
+        said += await until(manager, "telemetry lost")
+        stop.set()
+        said += await until(manager, "STOPPING=1")
+        await running
+    assert "mqtt live (a fake)" in " ".join(said)
+    assert "no connection to the hub at ws://127.0.0.1:9" in " ".join(said)
+    assert doors[0].client_id == "edged-farm-1"
+    assert doors[0].subscriptions == (("greenhouse/#", 1),)
+    # Telemetry wrote the reading to disk and acknowledged it while there was still a broker to tell.
+    assert doors[0].acknowledged_at_end is True
+    assert (tmp_path / "outbox.db").stat().st_size > 0
+
+
+async def test_cameras_that_cannot_be_loaded_leave_the_sensors_alone(manager, caplog, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "edged.cameras.channel", None)
+    settings = dataclasses.replace(TELEMETRY, cameras=(camera("yard"),))
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(serve(settings, stop, state_dir=tmp_path, open_door=FakeDoor))
+        await until(manager, "mqtt live (a fake)")
+        if "WebRTC cannot be loaded" not in caplog.text:
+            await until(manager, "channel edged failed")
+        stop.set()
+    assert "channel edged: its cameras are not shown: WebRTC cannot be loaded" in caplog.text
+    assert "install aiortc" in caplog.text
+
+
+async def test_a_camera_waits_for_its_viewers_though_the_hub_is_away(manager, tmp_path):
+    settings = Settings(hub=TELEMETRY.hub, cameras=(camera("yard"),))
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(serve(settings, stop, state_dir=tmp_path))
+        said = await until(manager, "channel edged lost (no connection to the hub at ws://127.0.0.1:9: ")
+        stop.set()
+    assert any("READY=1" in one for one in said)
+
+
+async def test_the_watchdog_is_fed_while_the_loop_runs(manager, monkeypatch, tmp_path):
+    monkeypatch.setenv("WATCHDOG_USEC", "30000")
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(serve(Settings(), stop, state_dir=tmp_path))
+        for _ in range(3):
+            await until(manager, "WATCHDOG=1")
+        stop.set()
+
+
+async def test_a_gateway_with_nothing_to_do_says_so(manager, caplog, tmp_path):
+    stop = asyncio.Event()
+    started = []
+
+    def on_started():
+        started.append(True)
+        stop.set()
+
+    await serve(Settings(), stop, state_dir=tmp_path, on_started=on_started)
+    assert started == [True]
+    assert "nothing to do: the settings have neither cameras nor telemetry.routes" in caplog.text
+
+
+def test_cameras_are_grouped_by_channel():
+    settings = Settings(
+        hub=HubLinkSettings(channel="farm"), cameras=(camera("a"), camera("b", "barn"), camera("c", "farm"))
+    )
+    groups = cameras_by_channel(settings)
+    assert {channel: [one.name for one in found] for channel, found in groups.items()} == {
+        "farm": ["a", "c"],
+        "barn": ["b"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "host", "name"),
+    [("farm-1", "pi", "farm-1"), ("", "pi", "pi"), ("", "", "gateway"), ("", "my pi!", "gateway")],
+)
+def test_the_gateway_has_a_name_whatever_the_host_is_called(given, host, name):
+    assert gateway_name(Settings(gateway=GatewaySettings(name=given)), host) == name
+
+
+@pytest.mark.parametrize(
+    ("environ", "path"),
+    [
+        ({"STATE_DIRECTORY": "/var/lib/edged"}, "/var/lib/edged"),
+        ({"STATE_DIRECTORY": "/var/lib/a:/var/lib/b"}, "/var/lib/a"),
+        ({}, "/home/x/.local/state/edged"),
+        ({"STATE_DIRECTORY": ""}, "/home/x/.local/state/edged"),
+    ],
+)
+def test_state_is_kept_where_the_service_manager_says(environ, path):
+    assert state_directory(environ, Path("/home/x")) == Path(path)
+
+
+# The process: signals and exit codes.
+
+RUN = "from edged.app import run, run_until_signal\nfrom edged.settings import Settings\n"
+HANGS = (
+    RUN
+    + """
+import asyncio, sys
+async def main(stop):
+    print("up", flush=True)
+    await stop.wait()
+    print("stopping", flush=True)
+    await asyncio.Event().wait()
+sys.exit(run_until_signal(main, on_abort=lambda: print("aborted", flush=True)))
+"""
+)
+
+
+@pytest.fixture
+def process(tmp_path):
+    started = []
+
+    def start(code):
+        env = {**os.environ, "STATE_DIRECTORY": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+        env.pop("NOTIFY_SOCKET", None)
+        child = subprocess.Popen(
+            [sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        started.append(child)
+        return child
+
+    yield start
+    for child in started:
+        child.kill()
+        child.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_gateway_well(process, number):
+    child = process("from edged import log\nlog.configure()\n" + RUN + "raise SystemExit(run(Settings()))")
+    assert "ready: gateway" in child.stderr.readline()
+    assert "nothing to do" in child.stderr.readline()
+    child.send_signal(signal.SIGHUP)
+    assert "SIGHUP is ignored" in child.stderr.readline()
+    child.send_signal(number)
+    _, rest = child.communicate(timeout=20)
+    assert child.returncode == 0
+    assert "stopping" in rest
+    assert "Traceback" not in rest
+
+
+def test_a_second_interrupt_ends_the_process_at_once(process):
+    child = process(HANGS)
+    assert child.stdout.readline() == "up\n"
+    child.send_signal(signal.SIGINT)
+    assert child.stdout.readline() == "stopping\n"
+    child.send_signal(signal.SIGINT)
+    out, _ = child.communicate(timeout=20)
+    assert out == "aborted\n"
+    assert child.returncode == 130
+
+
+def test_a_state_directory_that_cannot_be_made_is_one_sentence(process, tmp_path):
+    (tmp_path / "file").touch()
+    place = json.dumps(str(tmp_path / "file" / "state"))
+    code = f"import os\nos.environ['STATE_DIRECTORY'] = {place}\nfrom edged import log\nlog.configure()\n"
+    child = process(code + RUN + "raise SystemExit(run(Settings()))")
+    _, err = child.communicate(timeout=20)
+    assert child.returncode == 1
+    assert "cannot be made (Not a directory); set STATE_DIRECTORY" in err
+    assert err.count("\n") == 1

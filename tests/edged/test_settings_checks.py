@@ -1,0 +1,116 @@
+"""What single values may look like."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edged import settings_checks as checks
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "wss://rms.metered.ca",
+        "wss://hub.example.org:8443/",
+        "ws://127.0.0.1:7880",
+        "ws://localhost:1",
+        "ws://[::1]:7880",
+    ],
+)
+def test_an_origin_is_good(url):
+    assert checks.hub_url_fault(url) == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        ("", "looks like"),
+        ("https://hub.example.org", "looks like"),
+        ("wss://", "looks like"),
+        ("wss://[::1", "looks like"),
+        ("wss://hub:99999", "looks like"),
+        ("ws://hub.example.org", "write wss://hub.example.org"),
+        ("ws://192.168.1.5:80", "write wss://192.168.1.5:80"),
+        ("wss://hub.example.org/v1", "wss://hub.example.org"),
+        ("wss://hub.example.org?key=1", "wss://hub.example.org"),
+        ("wss://user:pw@hub.example.org", "hub.key"),
+    ],
+)
+def test_a_bad_origin_gets_a_sentence_with_what_is_right(url, hint):
+    assert hint in checks.hub_url_fault(url)
+
+
+@pytest.mark.parametrize("source", ["test:", "rtsp://cam/1", "rtsps://u:p@cam:322/x?y=1", "rtsp://[fe80::1]/1"])
+def test_a_camera_source_is_good(source):
+    assert checks.camera_source_fault(source) == ""
+
+
+@pytest.mark.parametrize(
+    "source", ["", "test", "http://cam/1", "/dev/video0", "rtsp://", "rtsp://u:secret@/x", "rtsp://["]
+)
+def test_a_bad_camera_source_is_refused_without_showing_it(source):
+    fault = checks.camera_source_fault(source)
+    assert "rtsp" in fault
+    assert "secret" not in fault
+
+
+@pytest.mark.parametrize("topic", ["a", "a/b", "+/b", "a/+/b", "#", "a/#", "/a", "a//b", "$SYS/#", "grün/#"])
+def test_a_topic_filter_is_good(topic):
+    assert checks.topic_filter_fault(topic) == ""
+
+
+@pytest.mark.parametrize("topic", ["", "a#", "a/#/b", "#/a", "a+", "a/b+/c", "a\x00b", "x" * 65536, "$share/g/a"])
+def test_a_bad_topic_filter_is_refused(topic):
+    assert checks.topic_filter_fault(topic)
+
+
+@pytest.mark.parametrize("channel", ["farm", "farm/1", "grün", "x" * 256])
+def test_a_channel_is_good(channel):
+    assert checks.required_channel_fault(channel) == ""
+
+
+@pytest.mark.parametrize("channel", ["x" * 257, "a\nb", "_metered/x", "_INTERNAL/x", "a\x85"])
+def test_a_bad_channel_is_refused(channel):
+    assert checks.channel_fault(channel)
+    assert checks.required_channel_fault(channel)
+
+
+def test_an_empty_channel_is_good_only_where_there_is_a_default():
+    assert checks.channel_fault("") == ""
+    assert checks.required_channel_fault("")
+
+
+@pytest.mark.parametrize(
+    ("name", "good"), [("yard", True), ("y-1.2_x", True), ("", False), ("-a", False), ("a b", False)]
+)
+def test_names_are_what_people_can_type(name, good):
+    assert (checks.name_fault(name) == "") is good
+    assert checks.optional_name_fault(name) == (checks.name_fault(name) if name else "")
+
+
+def test_a_name_has_a_bounded_length():
+    assert checks.name_fault("a" * 64) == ""
+    assert "65" in checks.name_fault("a" * 65)
+
+
+@pytest.mark.parametrize(("host", "good"), [("10.0.0.1", True), ("broker", True), ("::1", True), ("", False)])
+def test_a_host_is_a_name_or_an_address(host, good):
+    assert (checks.host_fault(host) == "") is good
+
+
+@pytest.mark.parametrize("host", ["mqtt://broker", "broker/x", "u@broker", "a b"])
+def test_a_host_with_more_around_it_is_refused(host):
+    assert checks.host_fault(host)
+
+
+@given(st.text())
+def test_checks_answer_any_text_with_a_sentence_or_nothing(text):
+    for check in (
+        checks.hub_url_fault,
+        checks.camera_source_fault,
+        checks.channel_fault,
+        checks.name_fault,
+        checks.topic_filter_fault,
+        checks.host_fault,
+    ):
+        assert isinstance(check(text), str)

@@ -1,0 +1,74 @@
+"""What a fresh interpreter loads. Start-up time and memory on a small board are decided here."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {"aiortc", "aioice", "av", "cryptography", "OpenSSL", "numpy", "pylibsrtp"}
+
+
+def loaded_by(code, *, until=(), **environ):
+    """Run the code in a fresh interpreter and return the names of the modules it has loaded at the end.
+
+    With `until`, the process gets SIGTERM when each of these words has stood in a line of its log.
+    """
+    report = "\nimport json, sys\nprint('\\n' + json.dumps(sorted(sys.modules)))"
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'sdk'}", **environ}
+    with subprocess.Popen(
+        [sys.executable, "-c", code + report], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        said, awaited = "", set(until)
+        while awaited and (line := child.stderr.readline()):
+            said += line
+            awaited -= {word for word in awaited if word in line}
+        if until:
+            child.terminate()
+        out, rest = child.communicate(timeout=50)
+    assert child.returncode == 0, said + rest
+    return set(json.loads(out.splitlines()[-1]))
+
+
+def third_parties(modules):
+    tops = {name.split(".")[0] for name in modules} - set(sys.stdlib_module_names)
+    # Shims that the test environment or packaging tools put into every interpreter.
+    return {
+        name
+        for name in tops
+        if not name.startswith(("_", "sitecustomize", "usercustomize", "distutils", "cython_runtime"))
+    }
+
+
+def test_importing_the_sdk_loads_the_sdk_only():
+    assert third_parties(loaded_by("import metered_realtime")) == {"metered_realtime"}
+
+
+def test_the_signalling_client_needs_websockets_only():
+    modules = loaded_by("from metered_realtime import SignallingClient, ReconnectOptions, Connected, Message")
+    assert third_parties(modules) == {"metered_realtime", "websockets"}
+
+
+@pytest.mark.parametrize("words", [["check", "config/edged.yaml"], ["config", "--config", "config/edged.yaml"]])
+def test_looking_at_settings_loads_no_part_of_the_gateway(words):
+    modules = loaded_by(f"import os\nos.chdir({str(ROOT)!r})\nfrom edged.cli import main\nassert main({words!r}) == 0")
+    assert third_parties(modules) == {"edged", "yaml"}
+    assert "asyncio" not in modules
+
+
+def test_a_gateway_of_sensors_never_loads_webrtc(tmp_path):
+    config = tmp_path / "edged.yaml"
+    # Nothing listens at port 9; the gateway starts all the same.
+    config.write_text(
+        "hub: {url: 'ws://127.0.0.1:9', key: pk_live_x}\nmqtt: {port: 9}\ntelemetry: {routes: [{topic: a/#}]}\n"
+    )
+    code = f'from edged.cli import main\nassert main(["run", "--config", {str(config)!r}]) == 0'
+    # Both have tried and failed once, so all that they need is loaded.
+    modules = loaded_by(code, until=("mqtt: ", "telemetry: "), STATE_DIRECTORY=str(tmp_path))
+    assert not third_parties(modules) & HEAVY
+    assert {"paho", "websockets", "yaml"} <= third_parties(modules)
+    assert "edged.telemetry.telemetry" in modules
+    assert not {name for name in modules if name.startswith(("edged.cameras", "edged.hub.", "edged.demo"))}
