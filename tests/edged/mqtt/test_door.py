@@ -1,0 +1,309 @@
+"""The door with a real broker: at least once, in order, across restarts of either side."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+
+import pytest
+
+from edged.errors import BrokerLostError, BrokerNotConnectedError, BrokerProtocolError
+from edged.mqtt import MqttDoor
+from edged.settings import MqttSettings
+from scripts.lib import peers
+
+from .conftest import CONNACK_OLD, CONNACK_V5, CONNACK_V311, PROTOCOL_LEVEL, byte_broker, read_packet
+
+
+def numbered(first, last):
+    return [("t/n", str(n)) for n in range(first, last)]
+
+
+async def test_messages_arrive_in_order_with_their_facts(broker, open_door, publish):
+    door = await open_door(broker.port)
+    door.acknowledge_at_once()
+    await publish(broker.port, *numbered(0, 1000))
+    await door.until(1000)
+    assert door.payloads == [str(n).encode() for n in range(1000)]
+    first = door.messages[0]
+    assert (first.topic, first.qos, first.retain) == ("t/n", 1, False)
+    assert first.received_ms > 1_700_000_000_000
+    assert door.told == [f"connected to the MQTT broker at 127.0.0.1:{broker.port}"]
+
+
+async def test_what_was_not_acknowledged_comes_again_to_the_next_process(broker, open_door, publish):
+    door = await open_door(broker.port)
+    await publish(broker.port, *numbered(0, 5))
+    await door.until(5)
+    for message in door.messages[:2]:
+        message.ack()
+    await door.close()
+    await publish(broker.port, *numbered(5, 7))
+    again = await open_door(broker.port)
+    await again.until(5)
+    assert again.payloads == [b"2", b"3", b"4", b"5", b"6"]
+
+
+async def test_a_new_connection_of_the_same_process_hands_nothing_out_twice(broker, open_door, publish):
+    door = await open_door(broker.port)
+    await publish(broker.port, *numbered(0, 5))
+    await door.until(5)
+    door.messages[0].ack()
+    await door.door.publish("elsewhere", b"the broker has read what was sent before")
+    usurper = await open_door(broker.port)
+    error = await door.ended()
+    assert isinstance(error, BrokerLostError)
+    assert "set mqtt.client_id" in str(error)
+    await usurper.until(4)
+    await usurper.close()
+    # Acknowledged while there is no connection: it counts when the broker asks again.
+    door.messages[1].ack()
+    await door.open()
+    for message in door.messages[2:]:
+        message.ack()
+    await publish(broker.port, ("t/n", "last"))
+    await door.until(6)
+    assert door.payloads[5] == b"last"
+    door.messages[5].ack()
+    await door.close()
+    await publish(broker.port, ("t/n", "marker"))
+    final = await open_door(broker.port)
+    await final.until(1)
+    assert final.payloads == [b"marker"]
+
+
+async def test_an_acknowledgement_of_an_earlier_life_does_not_confirm_a_new_message(open_door, publish):
+    async with peers.mosquitto() as first:
+        door = await open_door(first.port)
+        await publish(first.port, ("t/n", "old"))
+        await door.until(1)
+        port = first.port
+        first.child.signal(signal.SIGKILL)
+        assert isinstance(await door.ended(), BrokerLostError)
+    async with peers.mosquitto(port=port):
+        # A broker without persistence has forgotten the session; its first message has the same packet id.
+        await door.open()
+        await publish(port, ("t/n", "new"))
+        await door.until(2)
+        door.messages[0].ack()
+        await door.close()
+        again = await open_door(port)
+        await again.until(1)
+        assert again.payloads == [b"new"]
+
+
+async def test_a_restarted_broker_with_persistence_loses_nothing(tmp_path, open_door, publish):
+    tmp_path.chmod(0o777)
+    extra = f"persistence true\npersistence_location {tmp_path}/\nautosave_interval 1\nautosave_on_changes true\n"
+    async with peers.mosquitto(extra=extra) as first:
+        door = await open_door(first.port)
+        await publish(first.port, *numbered(0, 3))
+        await door.until(3)
+        port = first.port
+    assert isinstance(await door.ended(), BrokerLostError)
+    async with peers.mosquitto(port=port, extra=extra):
+        await door.open()
+        await publish(port, ("t/n", "3"))
+        await door.until(4)
+        assert door.payloads == [b"0", b"1", b"2", b"3"]
+
+
+async def test_retained_messages_come_once_and_not_with_every_connection(broker, open_door, publish):
+    await publish(broker.port, ("t/state", "on"), retain=True)
+    door = await open_door(broker.port)
+    await door.until(1)
+    assert door.messages[0].retain
+    door.messages[0].ack()
+    await door.close()
+    await door.open()
+    await publish(broker.port, ("t/n", "1"))
+    await door.until(2)
+    assert door.payloads == [b"on", b"1"]
+
+
+async def test_overlapping_filters_bring_a_message_once(broker, open_door, publish):
+    door = await open_door(broker.port, subscriptions=(("+/temp", 1), ("house/#", 1), ("house/temp", 1)))
+    door.acknowledge_at_once()
+    twice = [("house/temp", "20"), ("house/temp", "20")]
+    await publish(broker.port, *twice, ("house/x", "1"), ("barn/temp", "2"), *twice, ("house/end", "3"))
+    await door.until(7)
+    assert [(m.topic, m.payload) for m in door.messages] == [
+        ("house/temp", b"20"),
+        ("house/temp", b"20"),
+        ("house/x", b"1"),
+        ("barn/temp", b"2"),
+        ("house/temp", b"20"),
+        ("house/temp", b"20"),
+        ("house/end", b"3"),
+    ]
+
+
+async def test_qos_0_needs_no_acknowledgement(broker, open_door, publish):
+    door = await open_door(broker.port, subscriptions=(("t/#", 0),))
+    await publish(broker.port, ("t/n", "1"))
+    await door.until(1)
+    assert door.messages[0].qos == 0
+    door.messages[0].ack()
+
+
+async def test_the_broker_stops_at_the_receive_maximum_until_it_is_acknowledged(open_door, publish):
+    sent = []
+
+    async def answer(reader, writer):
+        sent.append(await read_packet(reader))
+        writer.write(CONNACK_V5)
+        await reader.read()
+
+    async with byte_broker(answer) as port:
+        door = MqttDoor(MqttSettings(port=port, receive_maximum=321), client_id="c", subscriptions=(), on_message=print)
+        task = asyncio.create_task(door.run(lambda _detail: task.cancel()))
+        await asyncio.wait([task])
+    assert b"\x21" + (321).to_bytes(2, "big") in sent[0]  # property 0x21, Receive Maximum
+    assert sent[0][PROTOCOL_LEVEL + 1] & 0x02 == 0  # clean start
+
+
+async def test_pause_pushes_back_and_the_connection_outlives_it(open_door, publish):
+    async with peers.mosquitto(extra="max_queued_messages 0") as broker:
+        await pause_and_resume(broker, open_door, publish)
+
+
+async def pause_and_resume(broker, open_door, publish):
+    door = await open_door(broker.port, keepalive_s=1)
+
+    def pause_at_ten(message):
+        door.messages.append(message)
+        message.ack()
+        if len(door.messages) == 10:
+            door.door.pause_reading()
+
+    door.on_message = pause_at_ten
+    await publish(broker.port, *[("t/n", f"{n:04}".ljust(1000)) for n in range(5000)])
+    # Longer than the broker waits for a sign of life, which is 1.5 s.
+    await asyncio.sleep(2.2)
+    assert len(door.messages) == 10
+    assert not door.task.done()
+    door.door.resume_reading()
+    await door.until(5000)
+    assert [int(payload) for payload in door.payloads] == list(range(5000))
+    assert not door.task.done()
+
+
+async def test_a_door_that_opens_paused_reads_when_it_is_resumed(broker, open_door, publish):
+    door = await open_door(broker.port)
+    await door.close()
+    await publish(broker.port, *numbered(0, 3))
+    door.door.pause_reading()
+    opening = asyncio.create_task(door.open())
+    await asyncio.sleep(0.2)
+    assert door.messages == []
+    door.door.resume_reading()
+    await opening
+    await door.until(3)
+
+
+async def test_publish_waits_for_the_broker(broker, open_door):
+    listener = await open_door(broker.port, client_id="listener")
+    speaker = await open_door(broker.port, client_id="speaker", subscriptions=())
+    await asyncio.gather(*(speaker.door.publish("t/out", str(n).encode()) for n in range(50)))
+    await speaker.door.publish("t/out", b"unconfirmed", 0)
+    await listener.until(51)
+    assert listener.payloads[:50] == [str(n).encode() for n in range(50)]
+
+
+async def test_publish_without_a_connection_says_so(open_door):
+    door = MqttDoor(MqttSettings(), client_id="c", subscriptions=(), on_message=print)
+    with pytest.raises(BrokerNotConnectedError, match="not connected"):
+        await door.publish("t", b"1")
+
+
+async def test_a_broker_of_3_1_1_only_is_spoken_to_in_its_version(open_door):
+    levels = []
+
+    async def answer(reader, writer):
+        connect = await read_packet(reader)
+        levels.append(connect[PROTOCOL_LEVEL])
+        if connect[PROTOCOL_LEVEL] == 5:
+            writer.write(CONNACK_OLD)
+            await writer.drain()
+            writer.close()
+            return
+        writer.write(CONNACK_V311)
+        subscribe = await read_packet(reader)
+        writer.write(b"\x90\x03" + subscribe[2:4] + b"\x01")
+        writer.write(b"\x32\x08\x00\x03t/n\x00\x079")
+        while await reader.read(100):
+            pass
+
+    async with byte_broker(answer) as port:
+        door = await open_door(port)
+        await door.until(1)
+        assert door.payloads == [b"9"]
+        await door.close()
+        await door.open()
+        assert levels == [5, 4, 4]
+        await door.close()
+
+
+async def test_a_filter_that_the_broker_refuses_is_told_once_and_the_others_work(tmp_path, open_door, publish, caplog):
+    acl = tmp_path / "acl"
+    acl.write_text("topic readwrite t/#\n")
+    async with peers.mosquitto(extra=f"acl_file {acl}") as broker:
+        caplog.set_level(logging.WARNING, logger="edged.mqtt")
+        # mosquitto 2.0 grants every subscription and filters on delivery; a broker that refuses says so in SUBACK.
+        door = await open_door(broker.port, subscriptions=(("secret/#", 1), ("t/#", 1)))
+        await publish(broker.port, ("secret/x", "1"), ("t/n", "2"))
+        await door.until(1)
+        assert door.payloads == [b"2"]
+
+
+async def test_refused_filters_are_named(open_door, caplog):
+    async def answer(reader, writer):
+        await read_packet(reader)
+        writer.write(CONNACK_V5)
+        for code in (b"\x87", b"\x01"):
+            subscribe = await read_packet(reader)
+            writer.write(b"\x90\x04" + subscribe[2:4] + b"\x00" + code)
+        await reader.read()
+
+    async with byte_broker(answer) as port:
+        door = await open_door(port, subscriptions=(("secret/#", 1), ("t/#", 1)))
+        await door.close()
+        await door.open()
+        await door.close()
+    warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert "'secret/#'" in warnings[0]
+
+
+async def test_a_topic_that_is_not_text_is_dropped_and_acknowledged(open_door, caplog):
+    acked = asyncio.Event()
+
+    async def answer(reader, writer):
+        await read_packet(reader)
+        writer.write(CONNACK_V5)
+        subscribe = await read_packet(reader)
+        writer.write(b"\x90\x04" + subscribe[2:4] + b"\x00\x01")
+        writer.write(b"\x32\x08\x00\x02\xff\xfe\x00\x05\x001")
+        if await reader.readexactly(4) == b"\x40\x02\x00\x05":
+            acked.set()
+        await reader.read()
+
+    async with byte_broker(answer) as port:
+        door = await open_door(port)
+        await asyncio.wait_for(acked.wait(), 5)
+        assert door.messages == []
+        await door.close()
+
+
+async def test_a_malformed_packet_ends_the_connection_with_a_sentence(open_door):
+    async def answer(reader, writer):
+        await read_packet(reader)
+        writer.write(CONNACK_V5)
+        subscribe = await read_packet(reader)
+        writer.write(b"\x90\x04" + subscribe[2:4] + b"\x00\x01" + b"\x32\x03\xff\xff\xff")
+        await reader.read()
+
+    async with byte_broker(answer) as port:
+        with pytest.raises(BrokerProtocolError, match="malformed"):
+            await open_door(port)

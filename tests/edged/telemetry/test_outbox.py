@@ -1,0 +1,477 @@
+"""The outbox: order, acknowledgement, tiers and bounds; at the end against a list model under random operations."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from edged.settings import OutboxSettings
+from edged.telemetry.entries import Evicted, Loaded, StoredReading, StoreSummary
+from edged.telemetry.outbox import MAX_BATCH_READINGS, MAX_MESSAGES_IN_FLIGHT, Outbox
+from edged.telemetry.reading import Reading
+
+EMPTY = StoreSummary(0, 0, 0)
+
+
+def reading(number, channel="farm", size=40):
+    body = f'{{"n":{number}}}'.ljust(size)
+    return Reading(f"g/boot/{number}", channel, body, len(body))
+
+
+class Disk:
+    """What a store does, in a dict of rows."""
+
+    def __init__(self):
+        self.rows = {}
+
+    def summary(self):
+        total = sum(r.size_bytes + 64 for r in self.rows.values())
+        return StoreSummary(len(self.rows), total, max(self.rows, default=0))
+
+    def write(self, write):
+        evicted = Evicted()
+        freed = count = last = 0
+        for row in sorted(self.rows):
+            if freed >= write.evict_bytes:
+                break
+            if row > write.evict_after_row:
+                freed += self.rows[row].size_bytes + 64
+                count, last = count + 1, row
+                del self.rows[row]
+        if count:
+            evicted = Evicted(count, freed, last)
+        for row, entry in write.appends:
+            assert row not in self.rows
+            self.rows[row] = entry.reading
+        for row in write.deletes:
+            del self.rows[row]
+        return evicted
+
+    def read(self, wanted):
+        found = []
+        left = wanted.max_bytes
+        for row in sorted(row for row in self.rows if row > wanted.after_row)[: wanted.max_count]:
+            found.append(StoredReading(row, self.rows[row]))
+            left -= self.rows[row].size_bytes
+            if left <= 0:
+                break
+        return Loaded(tuple(found), {})
+
+
+class Acks:
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, number):
+        return lambda: self.seen.append(number)
+
+
+@pytest.fixture
+def acks():
+    return Acks()
+
+
+def opened(**settings):
+    outbox = Outbox(OutboxSettings(**settings))
+    outbox.opened(EMPTY)
+    return outbox
+
+
+def numbers(batch):
+    return [int(entry.reading.id.rsplit("/", 1)[1]) for entry in batch.entries]
+
+
+def spill(outbox, disk, now_s, **options):
+    write = outbox.take_write(now_s, **options)
+    if write is not None:
+        outbox.written(write, disk.write(write), now_s)
+    return write
+
+
+def test_a_healthy_uplink_writes_nothing_to_disk(acks):
+    outbox = opened(spill_after_s=3)
+    for n in range(5):
+        outbox.accept(reading(n), acks(n), 0.0)
+    batch = outbox.next_batch()
+    assert numbers(batch) == [0, 1, 2, 3, 4]
+    assert acks.seen == []
+    outbox.settle(batch, 0.1)
+    assert acks.seen == [0, 1, 2, 3, 4]
+    assert outbox.take_write(10.0) is None
+
+
+def test_a_batch_holds_one_channel_in_order_and_is_bounded(acks):
+    outbox = opened()
+    for n in range(120):
+        outbox.accept(reading(n, "ab"[n % 2]), acks(n), 0.0)
+    first, second = outbox.next_batch(), outbox.next_batch()
+    assert (first.channel, second.channel) == ("a", "b")
+    assert numbers(first) == list(range(0, 100, 2))
+    assert len(second.entries) == MAX_BATCH_READINGS
+    small = outbox.next_batch(max_bytes=100)
+    assert numbers(small) == [100, 102]
+
+
+def test_a_reading_larger_than_a_batch_goes_alone(acks):
+    outbox = opened()
+    outbox.accept(reading(1, size=40_000), acks(1), 0.0)
+    outbox.accept(reading(2), acks(2), 0.0)
+    assert numbers(outbox.next_batch(max_bytes=1000)) == [1]
+
+
+def test_no_more_is_in_flight_than_the_window_and_the_message_limit(acks):
+    outbox = opened(window=60)
+    for n in range(200):
+        outbox.accept(reading(n), acks(n), 0.0)
+    assert len(outbox.next_batch().entries) == 50
+    assert len(outbox.next_batch().entries) == 10
+    assert outbox.next_batch() is None
+    outbox = opened()
+    for n in range(MAX_MESSAGES_IN_FLIGHT + 1):
+        outbox.accept(reading(n), acks(n), 0.0)
+        sent = outbox.next_batch()
+    assert sent is None
+
+
+def test_after_a_failure_sending_starts_over_at_the_first_unsettled_once_all_have_come_back(acks):
+    outbox = opened()
+    batches = []
+    for n in range(4):
+        outbox.accept(reading(n), acks(n), 0.0)
+        batches.append(outbox.next_batch())
+    outbox.settle(batches[0], 0.0)
+    outbox.retry(batches[1])
+    assert outbox.next_batch() is None
+    outbox.retry(batches[2])
+    outbox.settle(batches[3], 0.0)
+    again = outbox.next_batch()
+    assert numbers(again) == [1, 2]
+    assert [e.reading.id for e in again.entries] == ["g/boot/1", "g/boot/2"]
+    outbox.settle(again, 0.0)
+    assert acks.seen == [0, 3, 1, 2]
+    assert outbox.stats().waiting == 0
+
+
+def test_a_hub_that_answers_with_errors_is_probed_with_one_message(acks):
+    outbox = opened()
+    for n in range(2):
+        outbox.accept(reading(n, f"c{n}"), acks(n), 0.0)
+    batch = outbox.next_batch()
+    outbox.retry(batch, probing=True)
+    probe = outbox.next_batch()
+    assert numbers(probe) == [0]
+    assert outbox.next_batch() is None
+    outbox.settle(probe, 0.0)
+    assert numbers(outbox.next_batch()) == [1]
+
+
+def test_a_refused_batch_is_dropped_counted_and_acknowledged(acks):
+    outbox = opened()
+    outbox.accept(reading(0, "no"), acks(0), 0.0)
+    outbox.accept(reading(1, "yes"), acks(1), 0.0)
+    outbox.refuse(outbox.next_batch(), "channel_not_authorized", 0.0)
+    outbox.reject("too_large")
+    assert acks.seen == [0]
+    assert numbers(outbox.next_batch()) == [1]
+    stats = outbox.stats()
+    assert stats.dropped == {"channel_not_authorized": 1, "too_large": 1}
+    assert stats.received == stats.delivered + stats.waiting + sum(stats.dropped.values())
+
+
+def test_what_waits_too_long_is_written_down_in_one_transaction_and_only_then_acknowledged(acks):
+    outbox, disk = opened(spill_after_s=3), Disk()
+    for n in range(3):
+        outbox.accept(reading(n), acks(n), float(n))
+    in_flight = outbox.next_batch()
+    assert outbox.take_write(2.9) is None
+    write = outbox.take_write(3.0)
+    assert [e.reading.id for _row, e in write.appends] == ["g/boot/0", "g/boot/1", "g/boot/2"]
+    assert acks.seen == []
+    outbox.written(write, disk.write(write), 3.1)
+    assert acks.seen == [0, 1, 2]
+    outbox.settle(in_flight, 4.0)
+    assert acks.seen == [0, 1, 2]
+    assert outbox.take_write(4.5) is None
+    spill(outbox, disk, 5.1)
+    assert disk.rows == {}
+
+
+def test_a_reading_settled_while_it_is_written_is_deleted_afterwards(acks):
+    outbox, disk = opened(spill_after_s=0), Disk()
+    outbox.accept(reading(0), acks(0), 0.0)
+    batch = outbox.next_batch()
+    write = outbox.take_write(1.0)
+    outbox.settle(batch, 1.0)
+    outbox.written(write, disk.write(write), 1.0)
+    assert acks.seen == [0]
+    spill(outbox, disk, 3.0)
+    assert disk.rows == {}
+
+
+def test_a_failed_write_acknowledges_nothing_and_is_tried_again(acks):
+    outbox, disk = opened(spill_after_s=0), Disk()
+    outbox.accept(reading(0), acks(0), 0.0)
+    outbox.write_failed(outbox.take_write(0.0))
+    assert acks.seen == []
+    assert numbers(outbox.next_batch()) == [0]
+    spill(outbox, disk, 1.0)
+    assert acks.seen == [0]
+
+
+def test_full_memory_asks_for_a_pause_until_half_of_it_is_free(acks):
+    outbox = opened(memory_bytes=10_000)
+    n = 0
+    while not outbox.is_full:
+        outbox.accept(reading(n), acks(n), 0.0)
+        n += 1
+    assert not outbox.has_room
+    assert outbox.wants_disk
+    while not outbox.has_room:
+        outbox.settle(outbox.next_batch(max_bytes=100), 0.0)
+    assert outbox.stats().waiting > 0
+
+
+def test_what_is_written_leaves_memory_and_comes_back_in_order(acks):
+    outbox, disk = opened(memory_bytes=20_000, spill_after_s=0, window=8), Disk()
+    for n in range(200):
+        outbox.accept(reading(n), acks(n), 0.0)
+        if outbox.wants_disk:
+            spill(outbox, disk, 0.0)
+    assert outbox.stats().waiting == 200
+    assert outbox.stats().waiting_on_disk > 100
+    order = []
+    while outbox.stats().waiting:
+        if (read := outbox.take_read()) is not None:
+            outbox.loaded(disk.read(read), 0.0)
+        batch = outbox.next_batch()
+        order += numbers(batch)
+        outbox.settle(batch, 0.0)
+    assert order == list(range(200))
+    assert sorted(acks.seen) == list(range(200))
+    spill(outbox, disk, 10.0)
+    assert disk.rows == {}
+
+
+def test_beyond_its_bound_the_store_drops_the_oldest_and_counts_them(acks):
+    outbox, disk = opened(memory_bytes=16_000, max_bytes=65_536, spill_after_s=0), Disk()
+    for n in range(1500):
+        outbox.accept(reading(n), acks(n), 0.0)
+        spill(outbox, disk, 0.0)
+    stats = outbox.stats()
+    assert stats.dropped["outbox_full"] > 500
+    assert stats.received == stats.waiting + stats.dropped["outbox_full"]
+    assert disk.summary().total_bytes <= 65_536
+    left = sorted(int(r.id.rsplit("/", 1)[1]) for r in disk.rows.values())
+    assert left == list(range(1500 - stats.waiting, 1500))
+
+
+def test_after_a_start_the_stored_go_first(acks):
+    disk = Disk()
+    disk.rows = {7: reading(70), 9: reading(90)}
+    outbox = Outbox(OutboxSettings(spill_after_s=0))
+    outbox.accept(reading(100), acks(100), 0.0)
+    assert outbox.next_batch() is None
+    assert outbox.take_write(1.0) is None
+    outbox.opened(disk.summary())
+    assert outbox.next_batch() is None
+    outbox.loaded(disk.read(outbox.take_read()), 0.0)
+    assert numbers(outbox.next_batch()) == [70, 90, 100]
+    spill(outbox, disk, 1.0)
+    assert sorted(disk.rows) == [7, 9, 10]
+    assert outbox.stats().recovered == 2
+
+
+def test_a_store_that_opens_late_does_not_hold_up_what_is_in_memory(acks):
+    disk = Disk()
+    disk.rows = {7: reading(70)}
+    outbox = Outbox(OutboxSettings(spill_after_s=0))
+    outbox.accept(reading(100), acks(100), 0.0)
+    outbox.store_unavailable()
+    first = outbox.next_batch()
+    assert numbers(first) == [100]
+    outbox.accept(reading(101), acks(101), 0.0)
+    assert outbox.take_write(1.0) is None
+    outbox.opened(disk.summary())
+    assert outbox.next_batch() is None
+    outbox.settle(first, 1.0)
+    outbox.loaded(disk.read(outbox.take_read()), 1.0)
+    assert numbers(outbox.next_batch()) == [70, 101]
+
+
+def test_damaged_rows_are_counted_and_deleted(acks):
+    outbox, disk = Outbox(OutboxSettings()), Disk()
+    disk.rows = {1: reading(1), 2: reading(2)}
+    outbox.opened(disk.summary())
+    outbox.take_read()
+    outbox.loaded(Loaded((StoredReading(1, reading(1)),), {2: 104}), 0.0)
+    assert numbers(outbox.next_batch()) == [1]
+    spill(outbox, disk, 5.0)
+    assert sorted(disk.rows) == [1]
+    assert outbox.stats().dropped == {"store_corrupt": 1}
+
+
+def test_rows_that_the_store_counts_but_has_not_are_given_up(acks):
+    outbox = Outbox(OutboxSettings())
+    outbox.opened(StoreSummary(3, 300, 3))
+    outbox.accept(reading(9), acks(9), 0.0)
+    outbox.loaded(Loaded((), {}), 0.0)
+    assert numbers(outbox.next_batch()) == [9]
+    assert outbox.stats().dropped == {"store_corrupt": 3}
+
+
+def test_a_lost_store_costs_what_was_on_disk_only(acks):
+    outbox, disk = opened(memory_bytes=20_000, spill_after_s=0), Disk()
+    for n in range(100):
+        outbox.accept(reading(n), acks(n), 0.0)
+        if outbox.wants_disk:
+            spill(outbox, disk, 0.0)
+    on_disk_only = outbox.stats().waiting_on_disk
+    assert outbox.store_lost() == on_disk_only > 0
+    disk = Disk()
+    spill(outbox, disk, 1.0, everything=True)
+    assert len(disk.rows) == outbox.stats().waiting == 100 - on_disk_only
+    assert outbox.stats().dropped == {"store_corrupt": on_disk_only}
+
+
+class OutboxMachine(RuleBasedStateMachine):
+    """Random accepts, sends, answers, writes, failures and crashes, against lists of what must be true."""
+
+    @initialize(
+        memory=st.sampled_from([4096, 9000, 100_000]),
+        window=st.sampled_from([1, 3, 256]),
+        spill=st.sampled_from([0, 5]),
+    )
+    def start(self, memory, window, spill):
+        self.settings = OutboxSettings(memory_bytes=memory, window=window, spill_after_s=spill, max_bytes=1 << 30)
+        self.disk = Disk()
+        self.now_s = 0.0
+        self.next = 0
+        self.broker = []  # numbers the broker still has, oldest first
+        self.at_hub = []
+        self.boot()
+
+    def boot(self):
+        self.outbox = Outbox(self.settings)
+        self.flying = []
+        self.write = None
+        self.sent_now = []  # numbers sent since the last failure, in order
+        self.outbox.opened(self.disk.summary())
+        # The broker brings again what it got no acknowledgement for, even where its row was committed.
+        for number in list(self.broker):
+            self.take(number)
+
+    def take(self, number):
+        def ack():
+            assert number in self.broker, "acknowledged twice"
+            assert number in self.at_hub or any(r.id.endswith(f"/{number}") for r in self.disk.rows.values()), (
+                "acknowledged while it is nowhere safe"
+            )
+            self.broker.remove(number)
+
+        self.outbox.accept(reading(number, "ab"[number % 2], 40 + number % 60), ack, self.now_s)
+
+    @rule(count=st.integers(1, 30))
+    def accept(self, count):
+        for _ in range(count):
+            if not self.outbox.is_full:
+                self.broker.append(self.next)
+                self.take(self.next)
+                self.next += 1
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 6.0]))
+    def wait(self, seconds):
+        self.now_s += seconds
+
+    @rule()
+    def send(self):
+        batch = self.outbox.next_batch()
+        if batch is not None:
+            self.flying.append(batch)
+            for number in numbers(batch):
+                same = [n for n in self.sent_now if n % 2 == number % 2]
+                repeat = number in same or number in self.at_hub
+                assert repeat or not same or max(same) < number, "a later reading of the channel overtook"
+                self.sent_now.append(number)
+
+    @precondition(lambda self: self.flying)
+    @rule()
+    def acknowledge(self):
+        batch = self.flying.pop(0)
+        self.at_hub += numbers(batch)
+        self.outbox.settle(batch, self.now_s)
+
+    @precondition(lambda self: self.flying)
+    @rule(arrived=st.booleans(), probing=st.booleans())
+    def lose_link(self, arrived, probing):
+        for batch in self.flying:
+            if arrived:
+                self.at_hub += numbers(batch)
+            self.outbox.retry(batch, probing=probing)
+        self.flying = []
+        self.sent_now = []
+
+    @precondition(lambda self: self.write is None)
+    @rule(everything=st.booleans())
+    def begin_write(self, everything):
+        self.write = self.outbox.take_write(self.now_s, everything=everything)
+
+    @precondition(lambda self: self.write is not None)
+    @rule(works=st.booleans())
+    def end_write(self, works):
+        if works:
+            self.outbox.written(self.write, self.disk.write(self.write), self.now_s)
+        else:
+            self.outbox.write_failed(self.write)
+        self.write = None
+
+    @precondition(lambda self: self.write is None)
+    @rule()
+    def read(self):
+        wanted = self.outbox.take_read()
+        if wanted is not None:
+            self.outbox.loaded(self.disk.read(wanted), self.now_s)
+
+    @rule(committed=st.booleans())
+    def crash(self, committed):
+        if committed and self.write is not None:
+            self.disk.write(self.write)
+        self.boot()
+
+    @invariant()
+    def nothing_is_lost(self):
+        stored = {int(r.id.rsplit("/", 1)[1]) for r in self.disk.rows.values()}
+        safe = set(self.broker) | stored | set(self.at_hub)
+        assert safe == set(range(self.next))
+
+    @invariant()
+    def the_account_is_true(self):
+        stats = self.outbox.stats()
+        assert stats.received + stats.recovered == stats.delivered + stats.waiting + sum(stats.dropped.values())
+        assert stats.dropped == {}
+
+    def teardown(self):
+        if not hasattr(self, "outbox"):
+            return
+        self.crash(committed=True)
+        seen = []
+        repeats = set(self.at_hub)
+        for _ in range(10_000):
+            if not self.outbox.stats().waiting:
+                break
+            self.read()
+            batch = self.outbox.next_batch()
+            if batch is not None:
+                seen += numbers(batch)
+                self.at_hub += numbers(batch)
+                self.outbox.settle(batch, self.now_s)
+        for channel in range(2):
+            first_seen = list(dict.fromkeys(n for n in seen if n % 2 == channel and n not in repeats))
+            assert first_seen == sorted(first_seen), "order was lost"
+        assert set(self.at_hub) == set(range(self.next))
+        assert self.broker == []
+
+
+TestOutboxMachine = OutboxMachine.TestCase
+TestOutboxMachine.settings = hypothesis_settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -1,0 +1,193 @@
+"""The spiller with a real file: commits before it acknowledges, survives trouble with the disk, finishes on a stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+
+import pytest
+
+from edged.errors import StoreError
+from edged.settings import OutboxSettings
+from edged.telemetry.outbox import Outbox
+from edged.telemetry.reading import make_reading
+from edged.telemetry.spill import Spiller
+from edged.telemetry.store import Store
+
+
+class Disk:
+    """An outbox and its spiller; `changed` is set after every round of work."""
+
+    def __init__(self, path, **settings):
+        self.settings = OutboxSettings(**settings)
+        self.outbox = Outbox(self.settings)
+        self.store = Store(path)
+        self.acked = []
+        self.changed = asyncio.Event()
+        self.spiller = Spiller(
+            self.outbox,
+            self.store,
+            spill_after_s=self.settings.spill_after_s,
+            on_change=self.changed.set,
+            retry_after_s=0.02,
+        )
+        self.task = None
+
+    def start(self):
+        self.task = asyncio.create_task(self.spiller.run())
+
+    async def stop(self):
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
+    def accept(self, *numbers):
+        now_s = asyncio.get_running_loop().time()
+        for number in numbers:
+            reading = make_reading(f"g/b/{number}", "farm", "t", number, 0, retained=False)
+            self.outbox.accept(reading, lambda n=number: self.acked.append(n), now_s)
+
+    async def until(self, condition):
+        async with asyncio.timeout(5):
+            while not condition():
+                self.changed.clear()
+                await self.changed.wait()
+
+
+@pytest.fixture
+async def disk(tmp_path):
+    disk = Disk(tmp_path / "outbox.db", spill_after_s=0)
+    disk.start()
+    yield disk
+    await disk.stop()
+
+
+async def test_what_waits_is_committed_and_then_acknowledged(disk):
+    disk.accept(1, 2, 3)
+    await disk.until(lambda: disk.acked == [1, 2, 3])
+
+
+async def test_a_stop_writes_down_what_is_left_and_the_next_start_finds_it(tmp_path):
+    disk = Disk(tmp_path / "outbox.db", spill_after_s=3600)
+    disk.start()
+    await disk.until(lambda: disk.outbox._opened)
+    disk.accept(1, 2)
+    in_flight = disk.outbox.next_batch()
+    assert in_flight is not None
+    await disk.stop()
+    assert disk.acked == [1, 2]
+    again = Disk(tmp_path / "outbox.db")
+    again.start()
+    await again.until(lambda: again.outbox.next_batch() is not None)
+    assert again.outbox.stats().recovered == 2
+    await again.stop()
+
+
+async def test_a_stop_in_the_middle_of_a_commit_knows_that_it_was_committed(tmp_path, monkeypatch):
+    disk = Disk(tmp_path / "outbox.db", spill_after_s=0)
+    begun, go_on = asyncio.Event(), threading.Event()
+    loop, commit = asyncio.get_running_loop(), disk.store.write
+
+    def slow_commit(write):
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(5)
+        return commit(write)
+
+    disk.store.write = slow_commit
+    disk.accept(1)
+    disk.start()
+    await asyncio.wait_for(begun.wait(), 5)
+    disk.task.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.wait([disk.task])
+    assert disk.acked == [1]
+    assert disk.outbox.stats().waiting == 1
+    store = Store(tmp_path / "outbox.db")
+    assert store.open().count == 1
+    store.close()
+
+
+async def test_trouble_is_told_once_and_mends_itself(tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="edged.telemetry")
+    disk = Disk(tmp_path / "outbox.db", spill_after_s=0)
+    commit, failures = disk.store.write, []
+
+    def failing_commit(write):
+        if len(failures) < 3:
+            failures.append(1)
+            raise StoreError("outbox.db cannot be used: database or disk is full")
+        return commit(write)
+
+    disk.store.write = failing_commit
+    disk.accept(1)
+    disk.start()
+    await disk.until(lambda: disk.acked == [1])
+    await disk.stop()
+    told = [(r.levelname, r.getMessage()) for r in caplog.records]
+    assert [level for level, _text in told] == ["WARNING", "INFO", "INFO"]
+    assert "disk is full" in told[0][1]
+    assert "can be written again" in told[1][1]
+
+
+async def test_a_folder_that_cannot_be_used_keeps_readings_unacknowledged_until_it_can(tmp_path):
+    blocked = tmp_path / "state"
+    blocked.write_text("a file where a folder should be")
+    disk = Disk(blocked / "outbox.db", spill_after_s=0)
+    disk.accept(1)
+    disk.start()
+    await asyncio.sleep(0.05)
+    assert disk.acked == []
+    blocked.unlink()
+    await disk.until(lambda: disk.acked == [1])
+    await disk.stop()
+
+
+async def test_a_damaged_file_is_set_aside_with_one_warning(tmp_path, caplog):
+    path = tmp_path / "outbox.db"
+    path.write_bytes(b"damaged" * 1000)
+    disk = Disk(path, spill_after_s=0)
+    disk.accept(1)
+    disk.start()
+    await disk.until(lambda: disk.acked == [1])
+    await disk.stop()
+    warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert "set aside as outbox.db.corrupt-" in warnings[0]
+    assert len(list(tmp_path.glob("outbox.db.corrupt-*"))) == 1
+
+
+async def test_a_file_that_is_deleted_while_it_is_open_is_replaced(tmp_path):
+    disk = Disk(tmp_path / "outbox.db", spill_after_s=0)
+    disk.accept(1)
+    disk.start()
+    await disk.until(lambda: disk.acked == [1])
+    for file in tmp_path.iterdir():
+        file.unlink()
+    disk.accept(2)
+    await disk.until(lambda: disk.acked == [1, 2])
+    await disk.stop()
+
+
+async def test_a_backlog_larger_than_memory_goes_through_the_disk_in_order(tmp_path):
+    disk = Disk(tmp_path / "outbox.db", spill_after_s=0, memory_bytes=50_000, window=16)
+    disk.start()
+    for n in range(1000):
+        disk.accept(n)
+        if disk.outbox.wants_disk:
+            disk.spiller.wake()
+            await disk.until(lambda: not disk.outbox.is_full)
+    await disk.until(lambda: len(disk.acked) == 1000)
+    assert disk.outbox._memory_bytes <= 50_000
+    order = []
+
+    def drain():
+        while (batch := disk.outbox.next_batch()) is not None:
+            order.extend(int(entry.reading.id[4:]) for entry in batch.entries)
+            disk.outbox.settle(batch, asyncio.get_running_loop().time())
+        disk.spiller.wake()
+        return len(order) == 1000
+
+    await disk.until(drain)
+    assert order == list(range(1000))
+    await disk.stop()

@@ -1,0 +1,264 @@
+"""The sensor road as one part: nothing is acknowledged before it is safe, nothing is lost, the account is true."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from itertools import count, repeat
+
+import pytest
+
+from edged.mqtt import MqttDoor
+from edged.settings import MqttSettings, OutboxSettings, RouteSettings, TelemetrySettings
+from edged.telemetry import Telemetry
+from edged.telemetry.pace import Pace
+from scripts.lib import peers
+from tests.edged.mqtt.conftest import publish_all
+
+ROUTES = (
+    RouteSettings(topic="greenhouse/door", channel="doors", payload="text"),
+    RouteSettings(topic="greenhouse/#"),
+)
+
+
+@dataclass
+class Sent:
+    """A message of a broker that remembers whether it was acknowledged."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+    received_ms: int = 1_790_000_000_000
+    acked: int = 0
+
+    def ack(self):
+        self.acked += 1
+
+
+class Road:
+    """Telemetry on a fake hub and a real file; started and stopped as the daemon does."""
+
+    def __init__(self, hub, state_dir, **outbox):
+        self.hub = hub
+        self.pauses = []
+        self.settings = TelemetrySettings(routes=ROUTES, outbox=OutboxSettings(**outbox))
+        self.telemetry = Telemetry(
+            self.settings,
+            gateway="farm-1",
+            default_channel="farm",
+            open_client=hub.open_client,
+            state_dir=state_dir,
+            pause=lambda: self.pauses.append("pause"),
+            resume=lambda: self.pauses.append("resume"),
+            pace=Pace(1e9, 1_000_000),
+            delays=lambda: repeat(0.02),
+        )
+        self.numbers = count(1)
+        self.sent = []
+        self.task = None
+
+    def start(self):
+        self.task = asyncio.create_task(self.telemetry.run())
+
+    async def stop(self):
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
+    def send(self, number=1, topic="greenhouse/t"):
+        messages = [Sent(topic, str(next(self.numbers)).encode()) for _ in range(number)]
+        self.sent += messages
+        for message in messages:
+            self.telemetry.accept(message)
+        return messages
+
+    async def until(self, condition):
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+    @property
+    def unacked(self):
+        return [message for message in self.sent if not message.acked]
+
+    def account_is_true(self):
+        stats = self.telemetry.stats()
+        return stats.received + stats.recovered == stats.delivered + stats.waiting + sum(stats.dropped.values())
+
+
+@pytest.fixture
+async def make_road(hub, tmp_path):
+    roads = []
+
+    def make(**outbox):
+        road = Road(hub, tmp_path, **outbox)
+        roads.append(road)
+        road.start()
+        return road
+
+    yield make
+    for road in roads:
+        await road.stop()
+
+
+async def test_a_reading_goes_to_its_channel_and_is_then_acknowledged(make_road, hub):
+    road = make_road()
+    road.telemetry.accept(Sent("greenhouse/door", b"open", retain=True))
+    (message,) = road.send()
+    await road.until(lambda: message.acked)
+    by_channel = {channel: data["readings"] for channel, data in hub.taken}
+    assert by_channel["doors"][0]["value"] == "open"
+    assert by_channel["doors"][0]["retained"] is True
+    reading = by_channel["farm"][0]
+    assert reading["topic"] == "greenhouse/t"
+    assert reading["value"] == 1
+    assert reading["time_ms"] == message.received_ms
+    assert reading["id"].startswith("farm-1/")
+    assert road.telemetry.stats().delivered == 2
+    assert message.acked == 1
+
+
+async def test_a_healthy_hub_keeps_the_disk_idle(make_road, tmp_path):
+    road = make_road(spill_after_s=0.5)
+    road.send(100)
+    await road.until(lambda: not road.unacked)
+    assert road.telemetry._outbox._next_row == 1
+
+
+async def test_without_a_hub_readings_are_committed_and_delivered_in_order_later(make_road, hub):
+    hub.refuse_connect = (1006, "nobody there")
+    road = make_road(spill_after_s=0.05)
+    road.send(500)
+    await road.until(lambda: not road.unacked)
+    assert road.telemetry.stats().waiting == 500
+    hub.refuse_connect = None
+    await hub.until_values(500)
+    assert hub.values == list(range(1, 501))
+    await road.until(lambda: road.telemetry.stats().waiting == 0)
+    assert road.account_is_true()
+
+
+async def test_a_link_that_breaks_in_between_loses_nothing(make_road, hub):
+    road = make_road(spill_after_s=3600)
+    for _ in range(5):
+        hub.answering = False
+        road.send(20)
+        await hub.until(lambda: hub.waiting)
+        await hub.drop()
+        await hub.answer()
+        await hub.until_values(len(road.sent))
+    await road.until(lambda: not road.unacked)
+    assert hub.values == list(range(1, 101))
+    ids_of_values = {(reading["id"], reading["value"]) for reading in hub.readings}
+    assert len(ids_of_values) == 100
+    assert all(message.acked == 1 for message in road.sent)
+
+
+async def test_a_restart_delivers_what_was_left_first_and_once(make_road, hub):
+    hub.answering = False
+    road = make_road(spill_after_s=3600)
+    road.send(20)
+    await hub.until(lambda: hub.waiting)
+    await road.stop()
+    assert not road.unacked
+    (late,) = road.send()
+    assert not late.acked
+    await hub.answer()
+    first_ids = [reading["id"] for reading in hub.readings]
+    hub.taken.clear()
+    again = make_road()
+    again.send(3)
+    await hub.until_values(23)
+    assert hub.values == [*range(1, 21), 1, 2, 3]
+    assert [reading["id"] for reading in hub.readings][: len(first_ids)] == first_ids
+    assert len({reading["id"] for reading in hub.readings}) == 23
+    await again.until(lambda: again.telemetry.stats().waiting == 0)
+    assert again.telemetry.stats().recovered == 20
+    assert again.account_is_true()
+
+
+async def test_what_cannot_become_a_reading_is_acknowledged_counted_and_told_once(make_road, hub, caplog):
+    road = make_road()
+    for _ in range(3):
+        message = Sent("greenhouse/t", b"\xff")
+        road.telemetry.accept(message)
+        assert message.acked
+    road.telemetry.accept(Sent("greenhouse/t", b"x" * 20_000_000))
+    road.telemetry.accept(Sent("elsewhere", b"1"))
+    (good,) = road.send()
+    await road.until(lambda: good.acked)
+    assert road.telemetry.stats().dropped == {"not_utf8": 3, "too_large": 1, "no_route": 1}
+    assert road.account_is_true()
+    warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert len(warnings) == 2
+
+
+async def test_full_memory_without_a_disk_pauses_the_broker_and_recovers(make_road, hub, tmp_path):
+    (tmp_path / "outbox.db").mkdir()
+    hub.refuse_connect = (1006, "nobody there")
+    road = make_road(memory_bytes=20_000, spill_after_s=0.05)
+    road.send(20)
+    assert road.pauses == []
+    road.send(20)
+    assert road.pauses == ["pause"]
+    assert len(road.unacked) == 40
+    hub.refuse_connect = None
+    await hub.until_values(40)
+    await road.until(lambda: road.pauses == ["pause", "resume"])
+    assert hub.values == list(range(1, 41))
+    await road.until(lambda: not road.unacked)
+
+
+async def test_full_memory_goes_to_disk_and_the_broker_reads_on(make_road, hub):
+    hub.refuse_connect = (1006, "nobody there")
+    road = make_road(memory_bytes=50_000, spill_after_s=3600)
+    for _ in range(50):
+        road.send(20)
+        await road.until(lambda: road.pauses[-1:] != ["pause"])
+    await road.until(lambda: road.telemetry.stats().waiting_on_disk > 800)
+    assert road.telemetry._outbox._memory_bytes < 50_000
+    hub.refuse_connect = None
+    await hub.until_values(1000)
+    assert hub.values == list(range(1, 1001))
+
+
+async def test_a_hub_that_goes_silent_is_left_for_a_new_connection(make_road, hub):
+    from metered_realtime import AckTimeoutError  # noqa: PLC0415
+
+    hub.errors = [AckTimeoutError("r1", 15)]
+    road = make_road()
+    road.send(1)
+    await road.until(lambda: not road.unacked)
+    assert len(hub.clients) == 2
+    assert hub.clients[0].closed
+
+
+def test_subscriptions_are_those_of_the_routes(hub, tmp_path):
+    assert Road(hub, tmp_path).telemetry.subscriptions == (("greenhouse/door", 1), ("greenhouse/#", 1))
+
+
+async def test_a_thousand_readings_from_a_real_broker_survive_a_restart_in_the_middle(hub, tmp_path):
+    async with peers.mosquitto(extra="max_queued_messages 0") as broker:
+        for part in range(2):
+            road = Road(hub, tmp_path)
+            road.start()
+            door = MqttDoor(
+                MqttSettings(port=broker.port),
+                client_id="edged-farm-1",
+                subscriptions=road.telemetry.subscriptions,
+                on_message=road.telemetry.accept,
+            )
+            up = asyncio.Event()
+            door_task = asyncio.create_task(door.run(lambda _detail, up=up: up.set()))
+            await asyncio.wait_for(up.wait(), 10)
+            if part == 0:
+                messages = [("greenhouse/t", str(n)) for n in range(1000)]
+                publishing = asyncio.create_task(publish_all(broker.port, *messages))
+                await hub.until_values(300)
+            else:
+                await publishing
+                await hub.until_values(1000)
+            await road.stop()
+            door_task.cancel()
+            await asyncio.wait([door_task])
+    assert hub.values == list(range(1000))
