@@ -180,7 +180,9 @@ class RouteSettings:
     channel: str = setting(
         "", "Channel the readings are published to; empty: `hub.channel`.", check=checks.channel_fault
     )
-    qos: int = setting(1, "Quality of service of the subscription.", minimum=0, maximum=2)
+    qos: int = setting(
+        1, "Quality of service of the subscription; 0 only where a lost reading does not matter.", minimum=0, maximum=1
+    )
     payload: str = setting(
         "auto",
         "How the payload is read: number, json, text, or auto (json where it parses, else text).",
