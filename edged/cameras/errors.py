@@ -1,0 +1,31 @@
+"""What a camera's owner has to change, in the words of the settings file."""
+
+from __future__ import annotations
+
+from edged.errors import EdgedError
+from edged.settings import CameraSettings
+from metered_realtime.media.rtsp_errors import RtspAuthError, RtspError
+
+
+class CameraError(EdgedError):
+    """A camera cannot be shown at the moment; `retry_after_s` is set where somebody has to change a setting."""
+
+
+def owner_error(error: RtspError, settings: CameraSettings) -> CameraError:
+    """Return the error as the owner of the settings should read it."""
+    retry_after_s = getattr(error, "retry_after_s", None)
+    return CameraError(_sentence(error, settings), retry_after_s=retry_after_s)
+
+
+def _sentence(error: RtspError, settings: CameraSettings) -> str:
+    text = str(error)
+    if not isinstance(error, RtspAuthError):
+        return text
+    password = "password_file" if settings.password_file or not settings.password else "password"
+    if not error.login_given:
+        return f"{text}: set username and {password}"
+    if not settings.username:
+        return f"{text}: check the login in source"
+    user = f'user "{settings.username}"'
+    named = text.replace("the login", user).replace("this login", user)
+    return f"{named}: check username and {password}"

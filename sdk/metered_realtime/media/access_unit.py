@@ -1,0 +1,37 @@
+"""The waist of the video road: one encoded picture, and what every queue on that road needs to know of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+CLOCK_RATE = 90_000
+"""Ticks per second of every `pts_90k` (RFC 6184 section 8.2.1)."""
+
+
+class Unit(Protocol):
+    """What the group-of-pictures ring and the reader queues look at: anything with a size and a key mark."""
+
+    @property
+    def is_key(self) -> bool: ...
+
+    @property
+    def size_bytes(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AccessUnit:
+    """One complete H.264 picture (RFC 6184 section 1.2), ready to be decoded or sent.
+
+    `data` is Annex-B; a key unit carries its SPS and PPS in front. `pts_90k` is in ticks of 1/90000 s,
+    unwrapped, and never goes backwards within one source (equal values occur).
+    """
+
+    data: bytes
+    pts_90k: int
+    is_key: bool
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of `data` in bytes."""
+        return len(self.data)

@@ -1,0 +1,276 @@
+"""An RTSP camera as a stream of H.264 access units: asyncio from end to end, RTP inside the one TCP connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Self
+
+from metered_realtime.media.access_unit import AccessUnit
+from metered_realtime.media.fanout import ReaderQueue
+from metered_realtime.media.h264_rtp import AssemblerStats, H264Assembler
+from metered_realtime.media.rtsp_auth import Authenticator
+from metered_realtime.media.rtsp_dialogue import RtspDialogue
+from metered_realtime.media.rtsp_errors import (
+    RtspAuthError,
+    RtspConnectError,
+    RtspError,
+    RtspNotFoundError,
+    RtspNoVideoError,
+    RtspProtocolError,
+    RtspTimeoutError,
+    RtspUrlError,
+)
+from metered_realtime.media.rtsp_handshake import agreed_channels, choose_video, is_redirect, refusal
+from metered_realtime.media.rtsp_message import RtspResponse, parse_session
+from metered_realtime.media.rtsp_url import parse_rtsp_url
+from metered_realtime.media.rtsp_watch import judge
+
+__all__ = [
+    "RtspAuthError", "RtspClient", "RtspConnectError", "RtspError", "RtspNoVideoError", "RtspNotFoundError",
+    "RtspProtocolError", "RtspTimeoutError", "RtspUrlError", "VideoDescription",
+]  # fmt: skip
+
+_MAX_REDIRECTS = 4
+_CHANNELS = (0, 1)
+_CLOSE_S = 0.5
+_MIN_KEEPALIVE_S = 1.0
+_MAX_KEEPALIVE_S = 60.0
+_TIMER_SLACK_S = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class VideoDescription:
+    """What the camera sends. None where the camera has not told yet (parameter sets not in its SDP) or leaves it open.
+
+    `has_b_frames`: pictures come in another order than they are shown; browsers play such a stream badly.
+    """
+
+    codec: str
+    width: int | None = None
+    height: int | None = None
+    profile: str | None = None
+    level: str | None = None
+    chroma_format: str | None = None
+    profile_level_id: str | None = None
+    has_b_frames: bool | None = None
+
+
+class RtspClient:
+    """One life of one camera connection, as an async context manager; make a new one to connect again.
+
+    `url` is `rtsp://` or `rtsps://`, with or without a login; `username`/`password` win over it. `timeout_s` bounds
+    the connection, every answer, and the time without a picture. Only video is asked for, RTP over the same
+    TCP connection (RFC 2326 section 10.12). Entering raises the subclasses of RtspError, and so does
+    iterating when the stream ends. At most 4 MiB or 90 pictures wait for a slow consumer; then it loses
+    the rest of the group of pictures.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        timeout_s: float = 10.0,
+        ssl_context: ssl.SSLContext | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._url = parse_rtsp_url(url)
+        self._named_host = self._url.host
+        user = username or self._url.username
+        secret = password or self._url.password or ""
+        self._login = Authenticator(user, secret) if user else None
+        self._timeout_s = timeout_s
+        self._ssl_context = ssl_context
+        self._sleep = sleep
+        self._dialogue: RtspDialogue | None = None
+        self._assembler = H264Assembler()
+        self._queue: ReaderQueue[AccessUnit] = ReaderQueue()
+        self._arrived = asyncio.Event()
+        self._error: RtspError | None = None
+        self._rtp_channel = -1
+        self._session_url = ""
+        self._methods = ""
+        self._opened_s = 0.0
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._keepalive: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._open()
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._close()
+
+    @property
+    def address(self) -> str:
+        """Host and port of the camera, for people."""
+        return self._url.address
+
+    @property
+    def video(self) -> VideoDescription:
+        """What is known of the picture by now; complete at the latest with the first access unit."""
+        sps = self._assembler.sps
+        if sps is None:
+            return VideoDescription("H264", has_b_frames=self._assembler.has_b_frames)
+        return VideoDescription(
+            "H264",
+            sps.width,
+            sps.height,
+            sps.profile,
+            sps.level,
+            sps.chroma_format,
+            sps.profile_level_id,
+            self._assembler.has_b_frames,
+        )
+
+    @property
+    def dropped_units(self) -> int:
+        """Access units that a slow consumer lost."""
+        return self._queue.dropped_units
+
+    def stats(self) -> AssemblerStats:
+        """Return what happened on the road from the camera."""
+        return self._assembler.stats()
+
+    def access_units(self) -> AsyncIterator[AccessUnit]:
+        """Iterate over the pictures, the first one a key frame. Raises RtspError when the stream ends."""
+        return _Units(self)
+
+    async def next_unit(self) -> AccessUnit:
+        """Return the next picture. Raises RtspError when the stream has ended."""
+        while (unit := self._queue.pop()) is None:
+            if self._error is not None:
+                raise self._error
+            self._arrived.clear()
+            await self._arrived.wait()
+        return unit
+
+    async def _open(self) -> None:
+        for _ in range(_MAX_REDIRECTS + 1):
+            dialogue = RtspDialogue(self._url, login=self._login, timeout_s=self._timeout_s)
+            self._dialogue = dialogue
+            await dialogue.connect(on_frame=self._take_frame, on_end=self._end, ssl_context=self._ssl_context)
+            self._methods = (await dialogue.request("OPTIONS", self._url.request_uri)).headers.get("public").upper()
+            response = await dialogue.request("DESCRIBE", self._url.request_uri, {"Accept": "application/sdp"})
+            if not is_redirect(response):
+                await self._play(dialogue, response)
+                return
+            await self._follow(response.headers.get("location"))
+        raise RtspProtocolError(f"the camera at {self._url.address} redirects in a circle")
+
+    async def _follow(self, location: str) -> None:
+        await self._close_dialogue()
+        try:
+            target = parse_rtsp_url(location)
+        except RtspUrlError as error:
+            raise RtspProtocolError(
+                f"the camera at {self._url.address} redirects to an address that cannot be used: {error}"
+            ) from None
+        if target.host != self._named_host:
+            self._login = None  # the login was given for the host that its owner named
+        self._url = target
+
+    async def _play(self, dialogue: RtspDialogue, description: RtspResponse) -> None:
+        self._check("DESCRIBE", description)
+        track = choose_video(description, self._url)
+        self._session_url = track.session_url
+        self._assembler = H264Assembler(parameter_sets=track.parameter_sets, payload_type=track.payload_type)
+        self._rtp_channel = _CHANNELS[0]
+        transport = f"RTP/AVP/TCP;unicast;interleaved={_CHANNELS[0]}-{_CHANNELS[1]}"
+        response = await dialogue.request("SETUP", track.control_url, {"Transport": transport})
+        self._check("SETUP", response)
+        self._rtp_channel, _ = agreed_channels(response, self._url, _CHANNELS)
+        dialogue.session, timeout_s = parse_session(response.headers.get("session"))
+        # Without a Range: a live server takes one for a wish to seek, and makes every viewer wait for it.
+        self._check("PLAY", await dialogue.request("PLAY", track.session_url))
+        self._opened_s = asyncio.get_running_loop().time()
+        self._watch()
+        self._keepalive = asyncio.create_task(self._keep_alive(dialogue, timeout_s), name="rtsp keep-alive")
+
+    def _check(self, method: str, response: RtspResponse) -> None:
+        if (error := refusal(method, response, self._url)) is not None:
+            raise error
+
+    async def _keep_alive(self, dialogue: RtspDialogue, session_timeout_s: float) -> None:
+        """The camera forgets a session it hears nothing of (RFC 2326 section 12.37)."""
+        method = "GET_PARAMETER" if "GET_PARAMETER" in self._methods else "OPTIONS"
+        interval_s = min(max(session_timeout_s / 2, _MIN_KEEPALIVE_S), _MAX_KEEPALIVE_S)
+        while True:
+            await self._sleep(interval_s)
+            try:
+                response = await dialogue.request(method, self._session_url)
+            except RtspTimeoutError:
+                continue  # pictures are what counts, and the watchdog counts them
+            except RtspError as error:
+                self._end(error)
+                return
+            if response.status >= 400 and method == "GET_PARAMETER":
+                method = "OPTIONS"
+
+    def _take_frame(self, channel: int, payload: bytes) -> None:
+        if channel != self._rtp_channel:
+            return
+        for unit in self._assembler.push(payload, asyncio.get_running_loop().time()):
+            if self._queue.push(unit):
+                self._arrived.set()
+
+    def _end(self, error: RtspError) -> None:
+        if self._error is None:
+            self._error = error
+        self._arrived.set()
+
+    def _watch(self) -> None:
+        """One timer that looks when the last picture came."""
+        loop = asyncio.get_running_loop()
+        verdict = judge(
+            now_s=loop.time(),
+            opened_s=self._opened_s,
+            picture_s=self._assembler.last_picture_s,
+            unit_s=self._assembler.last_unit_s,
+            timeout_s=self._timeout_s,
+        )
+        if verdict.fault is not None:
+            self._end(RtspTimeoutError(f"the camera at {self._url.address} {verdict.fault}"))
+        else:
+            self._watchdog = loop.call_at(verdict.next_s + _TIMER_SLACK_S, self._watch)
+
+    async def _close(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        if self._keepalive is not None:
+            self._keepalive.cancel()
+            await asyncio.wait([self._keepalive])
+        dialogue = self._dialogue
+        if dialogue is not None and dialogue.session and self._error is None:
+            with contextlib.suppress(RtspError, TimeoutError):
+                async with asyncio.timeout(_CLOSE_S):
+                    await dialogue.request("TEARDOWN", self._session_url)
+        await self._close_dialogue()
+        self._end(RtspConnectError(f"the connection to the camera at {self._url.address} was closed"))
+
+    async def _close_dialogue(self) -> None:
+        if self._dialogue is not None:
+            await self._dialogue.close(within_s=_CLOSE_S)
+            self._dialogue = None
+
+
+class _Units:
+    """The iterator over a client's pictures; holds nothing, so that it may be dropped at any point."""
+
+    def __init__(self, client: RtspClient) -> None:
+        self._client = client
+
+    def __aiter__(self) -> _Units:
+        return self
+
+    async def __anext__(self) -> AccessUnit:
+        return await self._client.next_unit()

@@ -1,0 +1,121 @@
+"""What each answer of a camera means on the way from DESCRIBE to PLAY: decisions only, no connection."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from metered_realtime.media.rtsp_errors import (
+    RtspAuthError,
+    RtspError,
+    RtspNotFoundError,
+    RtspNoVideoError,
+    RtspProtocolError,
+)
+from metered_realtime.media.rtsp_message import RtspResponse, parse_interleaved
+from metered_realtime.media.rtsp_url import RtspUrl
+from metered_realtime.media.sdp import SdpError, parameter_sets, parse_sdp, resolve_control
+
+_LOGIN_IN_PATH = re.compile(r"(?i)((?:user|pass|pwd|token|auth|key)[a-z_-]*[=:])[^&/;?]*")
+_REDIRECTS = frozenset({301, 302, 303, 305, 307, 308})
+_INTERLEAVED_MODE = "2"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoTrack:
+    """The track to set up: where it is controlled, how it is packed, and the parameter sets known so far."""
+
+    control_url: str
+    session_url: str
+    payload_type: int
+    parameter_sets: tuple[bytes, ...]
+
+
+def is_redirect(response: RtspResponse) -> bool:
+    """True if the camera sends us to another address."""
+    return response.status in _REDIRECTS and bool(response.headers.get("location"))
+
+
+def shown(url: RtspUrl) -> str:
+    """Return the path as it may stand in a log: no query, and no login, which some cameras take in the path."""
+    return _LOGIN_IN_PATH.sub(r"\1***", url.path.partition("?")[0])[:120] or "/"
+
+
+def refusal(method: str, response: RtspResponse, url: RtspUrl) -> RtspError | None:
+    """Return the error an answer means, None if it is a success."""
+    status = response.status
+    if 200 <= status < 300:
+        return None
+    where = f"the camera at {url.address}"
+    if status == 404:
+        return RtspNotFoundError(f"{where} has no stream at {shown(url)}: check the path")
+    if status in (401, 403):
+        return RtspAuthError(f"{where} does not let this login see {shown(url)}", login_given=True)
+    if status == 461:
+        return RtspProtocolError(f"{where} does not send its video over TCP, which is the only transport used here")
+    if status in (453, 503):
+        return RtspProtocolError(f"{where} is busy: it allows no further connection ({status})")
+    reason = "".join(character for character in response.reason[:60] if character.isprintable())
+    return RtspProtocolError(f"{where} answered {method} with {status} {reason}".rstrip())
+
+
+def choose_video(response: RtspResponse, url: RtspUrl) -> VideoTrack:
+    """Find the H.264 track in the answer to DESCRIBE. Raises RtspNoVideoError and RtspProtocolError."""
+    try:
+        session = parse_sdp(response.body)
+    except SdpError as error:
+        raise RtspProtocolError(f"the camera at {url.address} does not describe its stream: {error}") from None
+    base = _base_of(response, url)
+    for media in session.media:
+        payload_type = media.payload_type_of("H264")
+        if media.kind != "video" or payload_type is None:
+            continue
+        formats = media.formats.get(payload_type, {})
+        if formats.get("packetization-mode") == _INTERLEAVED_MODE:
+            raise RtspProtocolError(
+                f"the camera at {url.address} sends H.264 in interleaved mode: choose another profile"
+            )
+        session_url = resolve_control(base, session.control)
+        control_base = session_url if "://" in session.control[:16] else base
+        return VideoTrack(
+            resolve_control(control_base, media.control), session_url, payload_type, tuple(parameter_sets(formats))
+        )
+    raise _no_video(tuple((media.kind, name) for media in session.media for name in media.codecs.values()), url)
+
+
+def agreed_channels(response: RtspResponse, url: RtspUrl, asked: tuple[int, int]) -> tuple[int, int]:
+    """Return the channels of the answer to SETUP; what was asked for where the camera leaves them out."""
+    transport = response.headers.get("transport")
+    if not transport:
+        return asked
+    channels = parse_interleaved(transport)
+    if channels is not None:
+        return channels
+    if "/tcp" in transport.lower():
+        return asked
+    raise RtspProtocolError(f"the camera at {url.address} does not send its video over TCP, as it was asked to")
+
+
+def _base_of(response: RtspResponse, url: RtspUrl) -> str:
+    for name in ("content-base", "content-location"):
+        value = response.headers.get(name)
+        if value.lower().startswith(("rtsp://", "rtsps://")):
+            return value
+    return url.request_uri
+
+
+def _no_video(found: tuple[tuple[str, str], ...], url: RtspUrl) -> RtspNoVideoError:
+    where = f"the camera at {url.address}"
+    names = tuple(dict.fromkeys(_printable(name) for _, name in found))
+    videos = list(dict.fromkeys(_printable(name) for kind, name in found if kind == "video"))
+    if videos:
+        text = f"{where} sends {' and '.join(videos[:4])}, not H264: choose H.264 (AVC) in the camera's settings"
+    elif names:
+        text = f"{where} sends no video at {shown(url)}, only {' and '.join(names[:4])}"
+    else:
+        text = f"{where} describes no video at {shown(url)}"
+    return RtspNoVideoError(text, names)
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text[:24] if character.isprintable())

@@ -1,0 +1,149 @@
+"""Pictures and peers under a test's control: the two seams of a camera, where it reads and where it is shown."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+from typing import Any
+
+from edged.cameras.pictures import Pictures
+from edged.settings import CameraSettings, Secret
+from metered_realtime import (
+    Event,
+    FatalError,
+    MediaStream,
+    MeteredPeerSendError,
+    PeerJoined,
+    PeerLeft,
+    RemotePeer,
+    StateChange,
+)
+from metered_realtime.media.access_unit import AccessUnit
+from metered_realtime.media.rtsp import VideoDescription
+
+VIDEO = VideoDescription("H264", 1280, 720, "Constrained Baseline", has_b_frames=False)
+
+
+def settings(name: str = "yard", **options: Any) -> CameraSettings:
+    return CameraSettings(name=name, source=Secret("rtsp://192.168.1.20/1"), **{"linger_s": 0.0, **options})
+
+
+class FakePictures:
+    """One life of a source; `show` gives a picture, `fail` ends it."""
+
+    def __init__(self, video: VideoDescription) -> None:
+        self.video = video
+        self.closed = asyncio.Event()
+        self._items: asyncio.Queue[AccessUnit | Exception] = asyncio.Queue()
+
+    def show(self, number: int, *, key: bool = True) -> None:
+        self._items.put_nowait(AccessUnit(b"picture", number * 3000, key))
+
+    def fail(self, error: Exception) -> None:
+        self._items.put_nowait(error)
+
+    async def access_units(self) -> AsyncIterator[AccessUnit]:
+        while True:
+            item = await self._items.get()
+            if isinstance(item, Exception):
+                raise item
+            yield item
+
+    async def __aenter__(self) -> Pictures:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.closed.set()
+
+
+class FakeSource:
+    """Gives each life that a camera opens to the test, in order."""
+
+    def __init__(self, video: VideoDescription = VIDEO) -> None:
+        self.video = video
+        self.refusal: Exception | None = None
+        self.opened: asyncio.Queue[FakePictures] = asyncio.Queue()
+        self.count = 0
+
+    def open(self, _: CameraSettings) -> FakePictures:
+        self.count += 1
+        if self.refusal is not None:
+            raise self.refusal
+        life = FakePictures(self.video)
+        self.opened.put_nowait(life)
+        return life
+
+    async def life(self) -> FakePictures:
+        """Return the next life, as soon as it is opened."""
+        return await asyncio.wait_for(self.opened.get(), 5)
+
+
+class FakePeer:
+    """What a channel uses of `MeteredPeer`; everything sent is in `sent` as (peer id or None, data)."""
+
+    def __init__(self) -> None:
+        self.state = "idle"
+        self.channel = ""
+        self.streams: list[tuple[MediaStream, dict[str, Any]]] = []
+        self.sent: asyncio.Queue[tuple[str | None, Any]] = asyncio.Queue()
+        self.closed = False
+        self.refusal: Exception | None = None
+        self._handlers: dict[type[Event], Callable[[Any], None]] = {}
+
+    def on(self, kind: type[Event], handler: Callable[[Any], None]) -> None:
+        self._handlers[kind] = handler
+
+    async def join(self, channel: str) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.channel = channel
+        self.move("joined")
+
+    def add_stream(self, stream: MediaStream, metadata: dict[str, Any]) -> None:
+        self.streams.append((stream, metadata))
+
+    async def send(self, data: Any) -> None:
+        self._send(None, data)
+
+    async def send_to(self, peer_id: str, data: Any) -> None:
+        self._send(peer_id, data)
+
+    def _send(self, peer_id: str | None, data: Any) -> None:
+        if self.state != "joined" or peer_id == "gone":
+            raise MeteredPeerSendError("not_joined", "not joined")
+        self.sent.put_nowait((peer_id, data))
+
+    async def close(self) -> None:
+        self.closed = True
+
+    def move(self, state: Any) -> None:
+        before, self.state = self.state, state
+        self._tell(StateChange(before, state))  # type: ignore[arg-type]
+
+    def come(self, peer_id: str) -> None:
+        self._tell(PeerJoined(_remote(peer_id)))
+
+    def leave(self, peer_id: str) -> None:
+        self._tell(PeerLeft(_remote(peer_id)))
+
+    def die(self, error: Exception) -> None:
+        self._tell(FatalError(error))
+
+    async def next_sent(self) -> tuple[str | None, dict[str, Any]]:
+        return await asyncio.wait_for(self.sent.get(), 5)
+
+    def _tell(self, event: Event) -> None:
+        if type(event) in self._handlers:
+            self._handlers[type(event)](event)
+
+
+class _Remote:
+    def __init__(self, peer_id: str) -> None:
+        self.id = peer_id
+
+
+def _remote(peer_id: str) -> RemotePeer:
+    return _Remote(peer_id)  # type: ignore[return-value]

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiortc.mediastreams import MediaStreamTrack
+
+from edged.cameras.camera import Camera
+from edged.settings import CameraSettings, Secret
+from metered_realtime.media.rtsp import VideoDescription
+from metered_realtime.media.rtsp_errors import RtspAuthError, RtspConnectError
+from tests.edged.cameras.fakes import FakeSource, settings
+from tests.sdk.media.camera_process import CameraProcess
+from tests.sdk.media.camera_process import camera as rtsp_camera
+
+REFUSED = RtspAuthError("the camera at 192.168.1.20:554 refused the login", login_given=True)
+
+
+class Watched:
+    """A camera that runs, with its statuses and reports as they came and its waits skipped."""
+
+    def __init__(self, source: FakeSource | None, **options: Any) -> None:
+        self.statuses: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        self.reports: list[tuple[str, str]] = []
+        self.naps: list[float] = []
+        seams: dict[str, Any] = {} if source is None else {"open_source": source.open, "sleep": self._nap}
+        self.camera = Camera(
+            settings(**options),
+            report=lambda state, detail: self.reports.append((state, detail)),
+            on_status=lambda: self.statuses.put_nowait((self.camera.status.state, self.camera.status.reason)),
+            **seams,
+        )
+
+    async def _nap(self, seconds: float) -> None:
+        self.naps.append(seconds)
+        await asyncio.sleep(0)
+
+    async def status(self) -> tuple[str, str]:
+        return await asyncio.wait_for(self.statuses.get(), 10)
+
+    async def states(self, count: int) -> list[str]:
+        return [(await self.status())[0] for _ in range(count)]
+
+
+@asynccontextmanager
+async def running(source: FakeSource | None, **options: Any) -> AsyncIterator[Watched]:
+    watched = Watched(source, **options)
+    task = asyncio.create_task(watched.camera.run())
+    try:
+        yield watched
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled(), task
+
+
+@asynccontextmanager
+async def viewer(watched: Watched) -> AsyncIterator[MediaStreamTrack]:
+    """Somebody who watches for the length of a block and reads what comes."""
+    reader = watched.camera.source.open_reader()
+    task = asyncio.create_task(reader.recv())
+    try:
+        yield reader
+    finally:
+        reader.stop()
+        await asyncio.wait([task])
+        task.exception()
+
+
+async def test_it_opens_for_the_first_viewer_and_closes_after_the_last() -> None:
+    source = FakeSource()
+    async with running(source) as watched:
+        await asyncio.sleep(0)
+        assert source.count == 0
+        async with viewer(watched):
+            life = await source.life()
+            life.show(1)
+            assert await watched.states(2) == ["connecting", "live"]
+        await asyncio.wait_for(life.closed.wait(), 5)
+        assert await watched.status() == ("idle", "")
+        async with viewer(watched):
+            await source.life()
+            assert await watched.states(1) == ["connecting"]
+    assert watched.reports[0] == ("idle", "")
+    assert ("live", "live, 1280x720, H264 Constrained Baseline") in watched.reports
+
+
+async def test_it_lingers_after_the_last_viewer() -> None:
+    source = FakeSource()
+    async with running(source, linger_s=0.05) as watched:
+        async with viewer(watched):
+            life = await source.life()
+            life.show(1)
+            await watched.states(2)
+        async with viewer(watched):
+            await asyncio.sleep(0.1)
+            assert not life.closed.is_set(), "the next viewer came in time"
+        await asyncio.wait_for(life.closed.wait(), 5)
+    assert source.count == 1
+
+
+async def test_kept_warm_it_is_open_with_nobody_watching() -> None:
+    source = FakeSource()
+    async with running(source, keep_warm=True) as watched:
+        (await source.life()).show(1)
+        assert await watched.states(2) == ["connecting", "live"]
+        async with viewer(watched) as reader:
+            assert reader.readyState == "live"
+    assert source.count == 1
+
+
+async def test_viewers_keep_their_session_over_a_lost_camera_and_go_on_with_a_key_frame() -> None:
+    source = FakeSource()
+    async with running(source) as watched:
+        reader = watched.camera.source.open_reader()
+        waiting = asyncio.create_task(reader.recv())
+        first = await source.life()
+        first.show(100)
+        before = await waiting
+        first.fail(RtspConnectError("the camera at 192.168.1.20:554 ended the connection"))
+        second = await source.life()
+        second.show(0, key=False)
+        second.show(1)
+        after = await asyncio.wait_for(reader.recv(), 5)
+        assert after.is_keyframe
+        assert after.pts > before.pts
+        assert [await watched.status() for _ in range(4)] == [
+            ("connecting", ""),
+            ("live", ""),
+            ("lost", "the camera at 192.168.1.20:554 ended the connection"),
+            ("live", ""),
+        ]
+        reader.stop()
+
+
+async def test_a_refused_login_is_one_warning_that_names_the_setting(caplog: pytest.LogCaptureFixture) -> None:
+    source = FakeSource()
+    caplog.set_level(logging.INFO)
+    options = {"username": "admin", "password_file": "/etc/edged/yard.password"}
+    async with running(source, **options) as watched, viewer(watched):
+        for _ in range(3):
+            (await source.life()).fail(REFUSED)
+        await source.life()
+    sentence = 'the camera at 192.168.1.20:554 refused user "admin": check username and password_file'
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f"camera yard: {sentence}")
+    assert ("failed", sentence) in [watched.statuses.get_nowait() for _ in range(watched.statuses.qsize())]
+    assert max(watched.naps) >= 60
+
+
+async def test_viewers_who_come_and_go_do_not_make_it_try_a_refused_login_faster() -> None:
+    source = FakeSource()
+    async with running(source) as watched:
+        async with viewer(watched):
+            (await source.life()).fail(REFUSED)
+            assert await watched.states(2) == ["connecting", "failed"]
+        assert await watched.status() == ("idle", "")
+        watched.naps.clear()
+        async with viewer(watched):
+            await source.life()
+    assert watched.naps[0] == pytest.approx(60, abs=1)
+
+
+async def test_a_source_of_no_use_is_a_failure_not_a_crash() -> None:
+    source = FakeSource()
+    source.refusal = RtspConnectError("no such host")
+    async with running(source) as watched, viewer(watched):
+        assert [await watched.status() for _ in range(2)] == [("connecting", ""), ("lost", "no such host")]
+
+
+async def test_b_frames_are_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    source = FakeSource(VideoDescription("H264", 1280, 720, "High", has_b_frames=True))
+    async with running(source) as watched, viewer(watched):
+        for _ in range(2):
+            life = await source.life()
+            life.show(1)
+            life.fail(RtspConnectError("gone"))
+        await source.life()
+    warnings = [record.getMessage() for record in caplog.records if "B-frames" in record.getMessage()]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("camera yard: ")
+    assert "Baseline profile" in warnings[0]
+
+
+async def test_a_newcomer_to_a_closed_camera_is_shown_no_old_picture() -> None:
+    source = FakeSource()
+    async with running(source) as watched:
+        async with viewer(watched):
+            (await source.life()).show(1)
+            await watched.states(2)
+        await watched.status()
+        assert watched.camera.source.stats().gop_units == 0
+
+
+@pytest.fixture(scope="module")
+def real_camera() -> Iterator[CameraProcess]:
+    with rtsp_camera("--digest", "admin:secret") as process:
+        yield process
+
+
+@pytest.mark.system
+async def test_a_real_camera_that_reboots_comes_back_to_the_same_viewer(real_camera: CameraProcess) -> None:
+    statuses: asyncio.Queue[str] = asyncio.Queue()
+    camera = Camera(
+        CameraSettings(
+            name="yard", source=Secret(real_camera.url()), username="admin", password=Secret("secret"), timeout_s=5
+        ),
+        report=lambda _state, _detail: None,
+        on_status=lambda: statuses.put_nowait(camera.status.state),
+    )
+    task = asyncio.create_task(camera.run())
+    reader = camera.source.open_reader()
+    async with asyncio.timeout(20):
+        pts = [(await reader.recv()).pts for _ in range(5)]
+        real_camera.kill()
+        assert [await statuses.get() for _ in range(3)] == ["connecting", "live", "lost"]
+        real_camera.start()
+        after = await reader.recv()
+        while after.pts < pts[-1] + 9000:
+            after = await reader.recv()
+        assert after.is_keyframe, "the first picture after the pause"
+        assert await statuses.get() == "live"
+    reader.stop()
+    task.cancel()
+    await asyncio.wait([task])

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from edged.cameras.channel import CameraChannel
+from metered_realtime import MeteredPeer, SignallingConnectError
+from tests.edged.cameras.fakes import FakePeer, FakeSource, settings
+
+
+class Scene:
+    """A channel with two cameras and as many fake peers as it asks for."""
+
+    def __init__(self) -> None:
+        self.peers = [FakePeer(), FakePeer()]
+        self.opened = 0
+        self.source = FakeSource()
+        self.reports: list[tuple[str, str, str]] = []
+        self.ups: list[str] = []
+        self.channel = CameraChannel(
+            "farm",
+            (settings("yard", metadata={"role": "outside"}), settings("gate")),
+            gateway="farm-1",
+            open_peer=self._open,
+            report=lambda name: lambda state, detail: self.reports.append((name, state, detail)),
+            open_source=self.source.open,
+        )
+
+    def _open(self) -> MeteredPeer:
+        self.opened += 1
+        return cast("MeteredPeer", self.peers[self.opened - 1])
+
+    @property
+    def peer(self) -> FakePeer:
+        return self.peers[self.opened - 1]
+
+    async def states(self, count: int) -> list[tuple[str | None, str, str]]:
+        """Return (to whom, camera, state) of the next messages."""
+        found = [await self.peer.next_sent() for _ in range(count)]
+        return [(peer_id, data["camera"], data["state"]) for peer_id, data in found]
+
+
+@asynccontextmanager
+async def joined() -> AsyncIterator[tuple[Scene, asyncio.Task[None]]]:
+    """A channel that is joined, its cameras served, and its first announcements heard."""
+    scene = Scene()
+    cameras = asyncio.create_task(scene.channel.run_cameras())
+    member = asyncio.create_task(scene.channel.run(scene.ups.append))
+    try:
+        await asyncio.sleep(0)
+        assert await scene.states(2) == [(None, "yard", "idle"), (None, "gate", "idle")]
+        yield scene, member
+    finally:
+        cameras.cancel()
+        member.cancel()
+        await asyncio.wait([cameras, member])
+
+
+async def test_each_camera_is_a_stream_with_its_facts() -> None:
+    async with joined() as (scene, _):
+        assert scene.ups == ["joined channel farm"]
+        assert scene.peer.channel == "farm"
+        (yard, yard_facts), (gate, gate_facts) = scene.peer.streams
+        assert (yard.id, gate.id) == ("camera-yard", "camera-gate")
+        assert yard_facts == {"name": "yard", "camera": "yard", "gateway": "farm-1", "role": "outside"}
+        assert gate_facts == {"name": "gate", "camera": "gate", "gateway": "farm-1"}
+        assert yard.get_video_tracks() == [scene.channel.cameras[0].source]
+
+
+async def test_changes_are_told_to_everybody_and_everything_to_a_newcomer() -> None:
+    async with joined() as (scene, _):
+        reader = scene.channel.cameras[0].source.open_reader()
+        waiting = asyncio.create_task(reader.recv())
+        (await scene.source.life()).show(1)
+        await waiting
+        assert await scene.states(1) in ([(None, "yard", "connecting")], [(None, "yard", "live")])
+        while scene.channel.cameras[0].status.state != "live" or scene.peer.sent.qsize():
+            await scene.peer.next_sent()
+        scene.peer.come("p1")
+        assert await scene.states(2) == [("p1", "yard", "live"), ("p1", "gate", "idle")]
+        reader.stop()
+        assert await scene.states(1) == [(None, "yard", "idle")]
+    assert ("camera yard", "live", "live, 1280x720, H264 Constrained Baseline") in scene.reports
+
+
+async def test_a_newcomer_who_left_at_once_harms_nobody() -> None:
+    async with joined() as (scene, member):
+        scene.peer.come("gone")
+        scene.peer.come("p2")
+        scene.peer.leave("p3")
+        assert await scene.states(2) == [("p2", "yard", "idle"), ("p2", "gate", "idle")]
+        assert not member.done()
+
+
+async def test_after_a_break_of_the_link_everything_is_told_again() -> None:
+    async with joined() as (scene, _):
+        scene.peer.move("reconnecting")
+        scene.peer.come("p1")
+        await asyncio.sleep(0)
+        assert scene.peer.sent.empty()
+        scene.peer.move("joined")
+        assert await scene.states(2) == [(None, "yard", "idle"), (None, "gate", "idle")]
+
+
+async def test_a_link_that_ended_for_good_ends_the_membership_and_the_cameras_live_on() -> None:
+    async with joined() as (scene, member):
+        reader = scene.channel.cameras[0].source.open_reader()
+        waiting = asyncio.create_task(reader.recv())
+        life = await scene.source.life()
+        life.show(1)
+        await waiting
+        scene.peer.die(SignallingConnectError(4001, "no"))
+        with pytest.raises(SignallingConnectError):
+            await member
+        assert scene.peers[0].closed
+        again = asyncio.create_task(scene.channel.run(scene.ups.append))
+        await asyncio.sleep(0)
+        assert await scene.states(2) == [(None, "yard", "live"), (None, "gate", "idle")]
+        assert scene.peers[1].streams[0][0].get_tracks() == [scene.channel.cameras[0].source]
+        life.show(2)
+        assert (await asyncio.wait_for(reader.recv(), 5)).pts == 6000
+        assert scene.source.count == 1
+        reader.stop()
+        again.cancel()
+        await asyncio.wait([again])
+
+
+async def test_a_refused_join_closes_the_peer_and_is_told() -> None:
+    scene = Scene()
+    scene.peers[0].refusal = SignallingConnectError(4003, "no")
+    with pytest.raises(SignallingConnectError):
+        await scene.channel.run(scene.ups.append)
+    assert scene.peers[0].closed
+    assert scene.ups == []
+
+
+async def test_stopping_closes_the_peer_and_the_cameras() -> None:
+    async with joined() as (scene, _):
+        reader = scene.channel.cameras[0].source.open_reader()
+        waiting = asyncio.create_task(reader.recv())
+        life = await scene.source.life()
+    assert life.closed.is_set()
+    assert scene.peer.closed
+    reader.stop()
+    await asyncio.wait([waiting])
+    waiting.exception()
+
+
+async def test_the_messages_have_the_agreed_shape() -> None:
+    async with joined() as (scene, _):
+        scene.peer.come("p1")
+        _, data = await scene.peer.next_sent()
+        assert {key: type(value) for key, value in data.items()} == {
+            "type": str, "camera": str, "state": str, "reason": str, "since_ms": int,
+        }  # fmt: skip
+        assert cast("Any", data)["type"] == "edged/camera"
