@@ -125,24 +125,24 @@ async def test_a_camera_that_asks_without_reading_is_cut_off() -> None:
 
 
 async def test_closing_does_not_wait_for_a_peer_that_reads_nothing() -> None:
-    held: list[asyncio.StreamWriter] = []
+    held: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()
 
     async def hold(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.pause_reading()  # type: ignore[attr-defined]
-        held.append(writer)
+        held.set_result(writer)
 
     server = await asyncio.start_server(hold, "127.0.0.1", 0)
     client = Client()
     port = server.sockets[0].getsockname()[1]
     await asyncio.get_running_loop().create_connection(lambda: client.connection, "127.0.0.1", port)
+    deaf = await held
     ask = asyncio.create_task(client.connection.request("OPTIONS", "rtsp://cam/1", {"X": "x" * 20_000_000}))
     await asyncio.sleep(0)
     async with asyncio.timeout(5):
         await client.connection.close(within_s=0.05)
     with pytest.raises(RtspConnectError):
         await ask
-    for writer in held:
-        writer.transport.abort()
+    deaf.transport.abort()
     server.close()
     await server.wait_closed()
 
