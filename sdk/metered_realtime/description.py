@@ -1,0 +1,119 @@
+"""What a session description says, as values: hostile SDP text read with bounds before any library sees it. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+MAX_SDP_CHARS = 256 * 1024
+MAX_SECTIONS = 128
+MAX_ID_CHARS = 256
+
+Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
+
+_SECTION_START = re.compile(r"^(?=m=)", re.MULTILINE)
+_MEDIA_LINE = re.compile(r"^m=(\S+) (\d+)(?:/\d+)? ")
+_MID = re.compile(r"^a=mid:(\S+)[ \t\r]*$", re.MULTILINE)
+_DIRECTION = re.compile(r"^a=(sendrecv|sendonly|recvonly|inactive)[ \t\r]*$", re.MULTILINE)
+_MSID = re.compile(r"^a=(?:ssrc:\d+ )?msid:(\S+) (\S+)", re.MULTILINE)
+_UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
+_FINGERPRINT = re.compile(r"^a=fingerprint:(\S+ \S+)", re.MULTILINE)
+_BUNDLE_ONLY = re.compile(r"^a=bundle-only[ \t\r]*$", re.MULTILINE)
+
+
+class DescriptionError(ValueError):
+    """A description that cannot be used; the text is one sentence for a log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One m-section. `direction` is its author's; `stream_id` and `track_id` come from `a=msid`, if there is one."""
+
+    kind: str
+    mid: str
+    direction: Direction = "sendrecv"
+    is_rejected: bool = False
+    stream_id: str | None = None
+    track_id: str | None = None
+
+    @property
+    def is_sending(self) -> bool:
+        """The author of the description sends media in this section."""
+        return not self.is_rejected and self.kind in ("audio", "video") and self.direction in ("sendrecv", "sendonly")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """The facts of one description that negotiation decides by."""
+
+    ufrag: str
+    fingerprint: str
+    sections: tuple[Section, ...]
+
+    @property
+    def layout(self) -> tuple[tuple[str, str], ...]:
+        """Kind and mid of every section, in order: what must stay the same for as long as the session lives."""
+        return tuple((section.kind, section.mid) for section in self.sections)
+
+    @property
+    def channel_mid(self) -> str | None:
+        """The mid of the section for data channels that is not rejected, if there is one."""
+        for section in self.sections:
+            if section.kind == "application" and not section.is_rejected:
+                return section.mid
+        return None
+
+    def is_same_session(self, other: SessionFacts) -> bool:
+        """Tell whether both come from one connection: a restart or a new connection changes the credentials."""
+        return self.ufrag == other.ufrag and self.fingerprint == other.fingerprint
+
+
+def split_sections(sdp: str) -> list[str]:
+    """Return the session part and each m-section, with their line ends."""
+    return _SECTION_START.split(sdp)
+
+
+def read_description(sdp: str) -> SessionFacts:
+    """Read an SDP text. Raises DescriptionError where it is too large or lacks what every browser writes."""
+    if len(sdp) > MAX_SDP_CHARS:
+        raise DescriptionError(f"the session description has {len(sdp)} characters; at most {MAX_SDP_CHARS} are read")
+    head, *bodies = split_sections(sdp)
+    if not bodies:
+        raise DescriptionError("the session description has no media section")
+    if len(bodies) > MAX_SECTIONS:
+        raise DescriptionError(
+            f"the session description has {len(bodies)} media sections; at most {MAX_SECTIONS} are read"
+        )
+    sections = tuple(_section(body) for body in bodies)
+    if len({section.mid for section in sections}) != len(sections):
+        raise DescriptionError("two media sections of the session description have the same mid")
+    return SessionFacts(_first(_UFRAG, head, bodies), _first(_FINGERPRINT, head, bodies).lower(), sections)
+
+
+def _section(body: str) -> Section:
+    media = _MEDIA_LINE.match(body)
+    mid = _MID.search(body)
+    if media is None or mid is None or len(mid.group(1)) > MAX_ID_CHARS:
+        raise DescriptionError("a media section of the session description has no usable mid")
+    direction = _DIRECTION.search(body)
+    msid = _MSID.search(body)
+    stream_id, track_id = msid.groups() if msid is not None else (None, None)
+    if any(name is not None and len(name) > MAX_ID_CHARS for name in (stream_id, track_id)):
+        stream_id = track_id = None
+    return Section(
+        kind=media.group(1),
+        mid=mid.group(1),
+        direction=direction.group(1) if direction is not None else "sendrecv",  # type: ignore[arg-type]
+        is_rejected=media.group(2) == "0" and _BUNDLE_ONLY.search(body) is None,
+        stream_id=None if stream_id == "-" else stream_id,
+        track_id=track_id,
+    )
+
+
+def _first(pattern: re.Pattern[str], head: str, bodies: list[str]) -> str:
+    for part in (*bodies, head):
+        found = pattern.search(part)
+        if found is not None:
+            return found.group(1)[:MAX_ID_CHARS]
+    return ""

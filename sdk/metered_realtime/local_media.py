@@ -1,0 +1,125 @@
+"""What we send: the tracks the application added, for every present and future peer. One table, one owner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from metered_realtime.errors import MeteredPeerStateError
+from metered_realtime.frames import TrackMetadata
+from metered_realtime.streams import MediaStream, StreamMetadata
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LocalTrack:
+    """One track as it is sent. `source` opens a reader per peer; `mime_type` is the only codec it can be sent as."""
+
+    track_id: str
+    kind: str
+    source: Any
+    mime_type: str | None = None
+    stream: MediaStream | None = None
+    metadata: StreamMetadata | None = None
+
+    @property
+    def stream_id(self) -> str | None:
+        """The id receivers group the track under; None: one of the connection's own."""
+        return self.stream.id if self.stream is not None else None
+
+    @property
+    def announcement(self) -> TrackMetadata | None:
+        """The message that tells a peer about the track, if there is something to tell."""
+        if self.metadata is None:
+            return None
+        return TrackMetadata(self.track_id, self.metadata, self.kind, self.stream_id)
+
+    @property
+    def withdrawal(self) -> TrackMetadata | None:
+        """The message that takes the announcement back."""
+        return TrackMetadata(self.track_id, None) if self.metadata is not None else None
+
+
+class LocalMedia:
+    """The table from the application's track objects to how they are sent."""
+
+    def __init__(self) -> None:
+        self._tracks: dict[Any, LocalTrack] = {}
+        self._relays: list[Any] = []
+
+    def __iter__(self) -> Iterator[LocalTrack]:
+        return iter(tuple(self._tracks.values()))
+
+    def get(self, track: Any) -> LocalTrack | None:
+        """Return how `track` is sent, or None."""
+        return self._tracks.get(track)
+
+    def describe(self, track: Any, stream: MediaStream | None, metadata: StreamMetadata | None) -> LocalTrack:
+        """Return how `track` would be sent, without adding it. Raises TypeError for what is not a track."""
+        kind, track_id = getattr(track, "kind", None), getattr(track, "id", None)
+        if kind not in ("audio", "video") or not isinstance(track_id, str) or not track_id:
+            raise TypeError(
+                "a track must have a kind, 'audio' or 'video', and an id, such as aiortc's MediaStreamTrack has"
+            )
+        opens_readers = callable(getattr(track, "open_reader", None))
+        return LocalTrack(
+            track_id=track_id,
+            kind=kind,
+            source=track if opens_readers else None,
+            mime_type=getattr(track, "mime_type", None) if opens_readers else None,
+            stream=stream,
+            metadata=metadata,
+        )
+
+    def add(self, track: Any, described: LocalTrack) -> bool:
+        """Send `track`; False if it is sent already under the same stream.
+
+        Raises MeteredPeerStateError where it belongs to another stream.
+        """
+        existing = self._tracks.get(track)
+        if existing is None:
+            self._tracks[track] = self._with_source(track, described)
+            return True
+        if existing.stream is described.stream:
+            return False
+        where = f"stream {existing.stream.id!r}" if existing.stream is not None else "no stream"
+        raise MeteredPeerStateError(
+            "track_already_attached",
+            "add_track",
+            f"add_track: the track is already sent in {where}; remove it first, or make a track of its own",
+        )
+
+    def remove(self, track: Any) -> LocalTrack | None:
+        """Stop sending `track`; returns how it was sent."""
+        return self._tracks.pop(track, None)
+
+    def replace(self, old: Any, new: Any) -> LocalTrack:
+        """Send `new` in the place of `old`, in the same stream and with the same metadata."""
+        before = self._tracks[old]
+        described = self.describe(new, before.stream, before.metadata)
+        after = self._with_source(new, described)
+        self._tracks = {
+            (new if track is old else track): (after if track is old else sent) for track, sent in self._tracks.items()
+        }
+        return after
+
+    def _with_source(self, track: Any, described: LocalTrack) -> LocalTrack:
+        if described.source is not None:
+            return described
+        from metered_realtime.media.relay import Relay  # noqa: PLC0415 - loads aiortc
+
+        relay = next((relay for relay in self._relays if relay.track is track and not relay.is_ended), None)
+        if relay is None:
+            self._relays = [relay for relay in self._relays if not relay.is_ended or relay.track in self._tracks]
+            relay = Relay(track)
+            self._relays.append(relay)
+        return LocalTrack(
+            described.track_id, described.kind, relay, relay.mime_type, described.stream, described.metadata
+        )
+
+    async def aclose(self) -> None:
+        """Stop reading every track; the tracks themselves stay the application's."""
+        self._tracks.clear()
+        relays, self._relays = self._relays, []
+        for relay in relays:
+            await relay.aclose()

@@ -1,0 +1,106 @@
+"""What `MeteredPeer` does with a local track: one reader per remote peer, behind a sender track that never ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, Protocol, runtime_checkable
+
+import av
+from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+
+from metered_realtime.media.timeline import AUDIO_RATE, VIDEO_RATE, to_ticks
+
+
+@runtime_checkable
+class SharedSource(Protocol):
+    """A track that serves each remote peer itself, such as an encoded camera."""
+
+    kind: str
+    mime_type: str | None
+
+    @property
+    def id(self) -> str:
+        """The track id receivers see."""
+
+    def open_reader(self) -> MediaStreamTrack:
+        """Return a track for one peer; it costs nothing before its first `recv()` and ends with `stop()`."""
+
+
+class SenderTrack(MediaStreamTrack):
+    """What one RTP sender reads for as long as its connection lives; the reader behind it may change or be none.
+
+    aiortc ends a sender for good when its track ends, so this one waits instead. Timestamps go on over a change.
+    """
+
+    def __init__(self, kind: str, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self.kind = kind
+        self._rate = VIDEO_RATE if kind == "video" else AUDIO_RATE
+        self._clock = clock
+        self._reader: MediaStreamTrack | None = None
+        self._switched = asyncio.Event()
+        self._offset = 0
+        self._last: tuple[int, float] | None = None
+        self._is_fresh = False
+
+    @property
+    def is_fed(self) -> bool:
+        """Whether there is a reader."""
+        return self._reader is not None
+
+    def switch(self, reader: MediaStreamTrack | None) -> None:
+        """Read from `reader` from now on; the one before is stopped. None: send nothing."""
+        before, self._reader = self._reader, reader
+        self._is_fresh = True
+        if before is not None:
+            before.stop()
+        self._switched.set()
+
+    async def recv(self) -> Any:
+        """Return the next frame or packet of whatever reader there is."""
+        while self.readyState == "live":
+            reader = self._reader
+            if reader is None:
+                self._switched.clear()
+                await self._switched.wait()
+                continue
+            try:
+                item = await reader.recv()
+            except MediaStreamError:
+                if reader is self._reader:
+                    self._reader = None
+                continue
+            if reader is self._reader:
+                return self._placed(item)
+        raise MediaStreamError
+
+    def _placed(self, item: Any) -> Any:
+        """Frames come on the clock of their relay. Packets keep their own time, moved only after a change of source."""
+        ticks = to_ticks(item.pts, item.time_base.numerator, item.time_base.denominator, self._rate)
+        now_s = self._clock()
+        if isinstance(item, av.Packet):
+            if self._is_fresh and self._last is not None:
+                last_ticks, last_s = self._last
+                self._offset = last_ticks + max(1, round((now_s - last_s) * self._rate)) - ticks
+            ticks += self._offset
+            if self._offset:
+                item = _moved(item, ticks, self._rate)
+        self._is_fresh = False
+        self._last = (ticks, now_s)
+        return item
+
+    def stop(self) -> None:
+        """End for good: the connection is closed."""
+        super().stop()
+        self.switch(None)
+
+
+def _moved(packet: Any, ticks: int, rate: int) -> Any:
+    copy: Any = av.Packet(bytes(packet))  # the packet itself is shared with other peers
+    copy.pts = copy.dts = ticks
+    copy.time_base = Fraction(1, rate)
+    copy.is_keyframe = packet.is_keyframe
+    return copy

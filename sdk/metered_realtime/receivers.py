@@ -1,0 +1,94 @@
+"""The media that the other side of one connection sends, by section, as tracks that begin and end with its offers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from metered_realtime import aiortc_adapter
+from metered_realtime.description import SessionFacts
+from metered_realtime.media.received import ReceivedTrack
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReceivedMedia:
+    """A track of the other side and the ids it was announced with (`a=msid`)."""
+
+    mid: str
+    track: ReceivedTrack
+    stream_id: str | None
+    track_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaChange:
+    """What a description added and removed. `track_ids`: everything the other side announces now."""
+
+    added: tuple[ReceivedMedia, ...] = ()
+    removed: tuple[ReceivedMedia, ...] = ()
+    track_ids: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Receivers:
+    """The sections of one connection that bring media. `on_ended` is called when a track ends between descriptions."""
+
+    on_ended: Callable[[ReceivedMedia], None]
+    _media: dict[str, ReceivedMedia] = field(default_factory=dict)
+    _decoders: dict[str, _Decoder] = field(default_factory=dict)
+
+    def connect(self, mid: str, remote_track: Any) -> None:
+        """aiortc opened a receiver for this section: catch what it decodes."""
+        decoder = self._decoders.setdefault(mid, _Decoder())
+        aiortc_adapter.receive_into(remote_track, decoder.put)
+
+    def settle(self, theirs: SessionFacts) -> MediaChange:
+        """Bring the tracks in line with the description the other side just gave."""
+        sending = {section.mid: section for section in theirs.sections if section.is_sending}
+        removed = [
+            media
+            for mid, media in self._media.items()
+            if mid not in sending
+            or (sending[mid].stream_id, sending[mid].track_id) != (media.stream_id, media.track_id)
+        ]
+        for media in removed:
+            self._end(media)
+        added = []
+        for mid, section in sending.items():
+            if mid in self._media or mid not in self._decoders:
+                continue
+            track = ReceivedTrack(section.kind, section.track_id or f"mid-{mid}")
+            media = ReceivedMedia(mid, track, section.stream_id, section.track_id)
+            self._media[mid] = media
+            self._decoders[mid].target = track
+            track.once("ended", lambda ended=media: self._track_ended(ended))
+            added.append(media)
+        track_ids = frozenset(section.track_id for section in sending.values() if section.track_id is not None)
+        return MediaChange(tuple(added), tuple(removed), track_ids)
+
+    def _track_ended(self, media: ReceivedMedia) -> None:
+        if self._media.get(media.mid) is media:
+            self._end(media)
+            self.on_ended(media)
+
+    def _end(self, media: ReceivedMedia) -> None:
+        del self._media[media.mid]
+        self._decoders[media.mid].target = None
+        media.track.stop()
+
+    def stop(self) -> None:
+        """End every track, without further word."""
+        for media in list(self._media.values()):
+            self._end(media)
+
+
+class _Decoder:
+    """Where aiortc's decoder of one section delivers: the present track, or nowhere."""
+
+    def __init__(self) -> None:
+        self.target: ReceivedTrack | None = None
+
+    def put(self, frame: Any) -> None:
+        if self.target is not None:
+            self.target.put(frame)

@@ -1,0 +1,81 @@
+"""`RemotePeer`: one other member of the channel as the application sees it, whatever happens to the connection."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from metered_realtime.emitter import Emitter
+from metered_realtime.errors import MeteredRealtimeError
+from metered_realtime.logger import Logger
+from metered_realtime.options import PeerConnectionState
+
+
+class Link(Protocol):
+    """What a remote peer is attached to."""
+
+    state: PeerConnectionState
+    metadata: dict[str, Any] | None
+
+    @property
+    def polite(self) -> bool: ...
+    @property
+    def pc(self) -> Any: ...
+    async def send(self, data: Any) -> None: ...
+    def create_data_channel(self, label: str, **parameters: Any) -> Any: ...
+
+
+class RemotePeer(Emitter):
+    """A member of the channel; made by `MeteredPeer`, found in `PeerJoined`.
+
+    Emits `StateChange`, `Track`, `StreamAdded`, `StreamRemoved`, `DataChannelOpened`, `NegotiationError`,
+    `IceCandidateError`. After the connection was renewed, tracks and streams are announced anew with new objects.
+    """
+
+    def __init__(self, peer_id: str, link: Link, *, logger: Logger | None = None) -> None:
+        super().__init__(logger=logger)
+        self.id = peer_id
+        self._link = link
+
+    def __repr__(self) -> str:
+        return f"RemotePeer({self.id!r}, {self.state})"
+
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        """What the peer's token says about it publicly, as of the last list of members."""
+        return self._link.metadata
+
+    @property
+    def state(self) -> PeerConnectionState:
+        """`idle` (nothing to exchange yet), `connecting`, `connected`, `reconnecting` or `closed`."""
+        return self._link.state
+
+    @property
+    def polite(self) -> bool:
+        """Whether our side gives way when two offers cross: our peer id is the smaller one."""
+        return self._link.polite
+
+    @property
+    def pc(self) -> Any:
+        """The aiortc RTCPeerConnection. Another one after each renewal: read it again at `connected`."""
+        return self._link.pc
+
+    async def send(self, data: Any) -> None:
+        """Send any JSON value to this peer through the service.
+
+        Raises as `MeteredPeer.send_to`, and MeteredRealtimeError once the peer has left.
+        """
+        self._check_present()
+        await self._link.send(data)
+
+    def create_data_channel(self, label: str, **kwargs: Any) -> Any:
+        """Open a data channel and return aiortc's RTCDataChannel; wrap it in `DataChannel` for sends that wait.
+
+        Keywords as of `RTCPeerConnection.createDataChannel`. The channel ends with the present connection. Raises
+        MeteredRealtimeError once the peer has left.
+        """
+        self._check_present()
+        return self._link.create_data_channel(label, **kwargs)
+
+    def _check_present(self) -> None:
+        if self.state == "closed":
+            raise MeteredRealtimeError(f"peer {self.id} has left")

@@ -1,0 +1,115 @@
+"""Files and devices played in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+from aiortc.mediastreams import MediaStreamError
+
+from metered_realtime.media import player as player_module
+from metered_realtime.media.frames import iter_frames
+from metered_realtime.media.player import Player, stream_kinds
+from tests.sdk.media.tracks import picture, sound
+
+
+def write_clip(path: Path, *, pictures: int = 6, seconds_of_sound: float = 0.2) -> Path:
+    """A clip of 25 pictures a second and, if wanted, sound."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "tune": "zerolatency"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        audio = container.add_stream("aac", rate=48_000) if seconds_of_sound else None
+        for number in range(pictures):
+            container.mux(video.encode(picture(number, time_base=Fraction(1, 25))))
+        container.mux(video.encode(None))
+        if audio is not None:
+            for number in range(int(seconds_of_sound * 50)):
+                container.mux(audio.encode(sound(number * 960)))
+            container.mux(audio.encode(None))
+    return path
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "clip.mp4")
+
+
+async def test_pictures_and_sound_of_a_file_until_its_end(clip: Path) -> None:
+    player = Player(str(clip))
+    assert player.video is not None
+    assert player.audio is not None
+
+    async def frames(track: object) -> list:
+        return [frame async for frame in iter_frames(track)]
+
+    async with asyncio.timeout(10):
+        pictures, sounds = await asyncio.gather(frames(player.video), frames(player.audio))
+    assert len(pictures) == 6
+    assert sum(frame.samples for frame in sounds) >= 0.2 * 48_000
+    assert player.video.readyState == player.audio.readyState == "ended"
+
+
+async def test_a_file_is_played_at_the_speed_of_time(clip: Path) -> None:
+    player = Player(str(clip), kinds=("video",))
+    started_s = asyncio.get_running_loop().time()
+    async with asyncio.timeout(10):
+        count = len([frame async for frame in iter_frames(player.video)])
+    assert count == 6
+    assert asyncio.get_running_loop().time() - started_s >= 0.19
+
+
+async def test_a_loop_goes_on_after_the_end(clip: Path) -> None:
+    player = Player(str(clip), loop=True, kinds=("video",))
+    assert player.video is not None
+    async with asyncio.timeout(10):
+        for _ in range(8):
+            await player.video.recv()
+    player.stop()
+    with pytest.raises(MediaStreamError):
+        await player.video.recv()
+
+
+async def test_a_kind_the_source_lacks_ends_at_once(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "mute.mp4", seconds_of_sound=0)
+    player = Player(str(clip))
+    assert player.audio is not None
+    async with asyncio.timeout(10):
+        with pytest.raises(MediaStreamError):
+            await player.audio.recv()
+    player.stop()
+
+
+async def test_a_source_that_cannot_be_opened_is_one_warning_without_its_password(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    player = Player("rtsp://user:secret@127.0.0.1:9/none", is_live=True, kinds=("video",))
+    assert player.video is not None
+    with caplog.at_level(logging.WARNING):
+        async with asyncio.timeout(10):
+            with pytest.raises(MediaStreamError):
+                await player.video.recv()
+    assert "cannot be played" in caplog.text
+    assert "secret" not in caplog.text
+
+
+async def test_a_file_waits_while_nobody_reads(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(player_module, "PAUSE_AFTER_S", 0.05)
+    player = Player(str(clip), kinds=("video",))
+    assert player.video is not None
+    async with asyncio.timeout(10):
+        first = await player.video.recv()
+        await asyncio.sleep(0.3)  # longer than the rest of the clip
+        later = [await player.video.recv() for _ in range(3)]
+    assert first.pts == 0
+    assert player.video.readyState == "live"
+    assert len(later) == 3
+    player.stop()
+
+
+def test_what_a_file_has(clip: Path, tmp_path: Path) -> None:
+    assert stream_kinds(str(clip)) == ("audio", "video")
+    assert stream_kinds(str(write_clip(tmp_path / "mute.mp4", seconds_of_sound=0))) == ("video",)
