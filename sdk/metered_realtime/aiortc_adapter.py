@@ -303,6 +303,11 @@ def ice_transport(pc: RTCPeerConnection) -> Any:
     return pc.sctp.transport.transport if pc.sctp is not None else None
 
 
+def is_transport_up(pc: RTCPeerConnection) -> bool:
+    """Tell whether DTLS is connected at this moment; the state of the whole connection follows a little later."""
+    return any(each.receiver.transport.state == "connected" for each in pc.getTransceivers())
+
+
 def receive_into(track: MediaStreamTrack, put: FrameSink) -> None:
     """Hand decoded frames (None at the end) to `put` instead of aiortc's unbounded queue. Before any frame came."""
     track._queue = _Sink(put)  # type: ignore[attr-defined]

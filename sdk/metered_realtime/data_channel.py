@@ -84,9 +84,15 @@ class DataChannel(Emitter):
             async with self._order:
                 await self._wait_for_room(size)
                 self._check_open()
-                self._channel.send(data)
+                self._hand_over(data)
         finally:
             self._queued -= 1
+
+    def _hand_over(self, data: str | bytes) -> None:
+        try:
+            self._channel.send(data)
+        except ValueError as error:
+            raise MeteredRealtimeError(str(error)) from None  # larger than the other side can take
 
     async def _wait_for_room(self, size: int) -> None:
         while self.buffered_amount + size > self._max_buffered and self.ready_state == "open" and not self._is_closed:

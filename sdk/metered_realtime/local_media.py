@@ -109,9 +109,10 @@ class LocalMedia:
         from metered_realtime.media.relay import Relay  # noqa: PLC0415 - loads aiortc
 
         relay = next((relay for relay in self._relays if relay.track is track and not relay.is_ended), None)
+        self._relays = [known for known in self._relays if known.track in self._tracks or not known.is_idle]
         if relay is None:
-            self._relays = [relay for relay in self._relays if not relay.is_ended or relay.track in self._tracks]
             relay = Relay(track)
+        if relay not in self._relays:
             self._relays.append(relay)
         return LocalTrack(
             described.track_id, described.kind, relay, relay.mime_type, described.stream, described.metadata

@@ -228,7 +228,8 @@ class RtcSession:
             self._events.channel_opened(channel)
 
     def _track_ended(self, media: ReceivedMedia) -> None:
-        if not self._is_closing:
+        # Where the whole transport ended, the stream is interrupted: another session will bring it again.
+        if not self._is_closing and self.is_usable and aiortc_adapter.is_transport_up(self.pc):
             self._events.media_changed(MediaChange(removed=(media,)))
 
     # End ---------------------------------------------------------------------------------------------

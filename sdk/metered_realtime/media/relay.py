@@ -46,6 +46,11 @@ class Relay:
         self.dropped_frames = 0
 
     @property
+    def is_idle(self) -> bool:
+        """Nobody reads, and no task of ours is left."""
+        return not self._readers and self._pump is None and not self._stopping
+
+    @property
     def id(self) -> str:
         """The track's own id."""
         return str(self.track.id)
@@ -95,6 +100,7 @@ class Relay:
         except Exception:  # noqa: BLE001 - the application's track: its fault ends this one track, and is seen
             _log.exception("the %s track %s raised; it is not sent any more", self.kind, self.id)
         self.is_ended = True
+        self._pump = None
         for reader in tuple(self._readers):
             reader.finish()
 

@@ -12,7 +12,6 @@ from aiortc.mediastreams import MediaStreamError
 from metered_realtime.media.audio import BYTES_PER_S, FRAME_SAMPLES, AudioSource
 from tests.sdk.media.tracks import Clock, sound
 
-
 # One channel to two keeps the power: each gets 1000 divided by the root of 2.
 MONO_LOUDNESS = 707
 
@@ -83,7 +82,7 @@ async def test_the_end_comes_after_what_waits(clock: Clock) -> None:
 
 async def test_a_full_buffer_makes_push_wait_until_something_was_sent(clock: Clock) -> None:
     source = AudioSource(input_rate=48_000, max_buffered_seconds=0.1, _clock=clock)
-    pushing = asyncio.ensure_future(source.push(tone(48_000)))
+    pushing = asyncio.create_task(source.push(tone(48_000)))
     for _ in range(10):
         await asyncio.sleep(0)
     assert not pushing.done()
@@ -95,7 +94,7 @@ async def test_a_full_buffer_makes_push_wait_until_something_was_sent(clock: Clo
 
 async def test_stopping_frees_who_pushes(clock: Clock) -> None:
     source = AudioSource(input_rate=48_000, max_buffered_seconds=0.1, _clock=clock)
-    pushing = asyncio.ensure_future(source.push(tone(48_000)))
+    pushing = asyncio.create_task(source.push(tone(48_000)))
     for _ in range(10):
         await asyncio.sleep(0)
     source.stop()
@@ -124,7 +123,7 @@ async def test_late_frames_do_not_come_in_a_burst(clock: Clock) -> None:
     clock.now_s += 10.0
     await source.recv()
     async with asyncio.timeout(5):
-        receiving = asyncio.ensure_future(source.recv())
+        receiving = asyncio.create_task(source.recv())
         await asyncio.sleep(0)
         assert not receiving.done()
         await receiving

@@ -35,7 +35,7 @@ async def test_a_camera_that_does_not_answer_does_not_stop_the_loop() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         player = from_rtsp(f"rtsp://127.0.0.1:{silent.getsockname()[1]}/cam")
         assert player.video is not None
-        receiving = asyncio.ensure_future(player.video.recv())
+        receiving = asyncio.create_task(player.video.recv())
         ticks = 0
         for _ in range(20):
             await asyncio.sleep(0.01)

@@ -38,7 +38,7 @@ async def test_the_end_comes_after_what_is_still_there() -> None:
 
 async def test_stopping_wakes_who_waits() -> None:
     track = ReceivedTrack("audio", "t")
-    receiving = asyncio.ensure_future(track.recv())
+    receiving = asyncio.create_task(track.recv())
     await asyncio.sleep(0)
     track.stop()
     with pytest.raises(MediaStreamError):

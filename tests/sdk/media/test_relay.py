@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from fractions import Fraction
 
@@ -34,7 +35,7 @@ async def test_every_reader_gets_the_same_frame_on_the_clock_of_the_relay() -> N
     track = Scripted("video")
     relay = Relay(track, clock=Clock(10.0))
     readers = [relay.open_reader(), relay.open_reader()]
-    receiving = [asyncio.ensure_future(reader.recv()) for reader in readers]
+    receiving = [asyncio.create_task(reader.recv()) for reader in readers]
     await settle()
     track.items.put_nowait(picture(7, time_base=Fraction(1, 25)))
     first, second = await asyncio.gather(*receiving)
@@ -64,9 +65,11 @@ async def test_the_track_is_read_no_more_when_the_last_reader_stops_and_again_fo
     relay = Relay(track)
     reader = relay.open_reader()
     await reader.recv()
+    assert not relay.is_idle
     reader.stop()
     reader.stop()
     await settle()
+    assert relay.is_idle
     reads = track.reads
     track.items.put_nowait(picture(3000))
     await settle()
@@ -78,7 +81,7 @@ async def test_the_track_is_read_no_more_when_the_last_reader_stops_and_again_fo
 async def test_a_stopped_reader_is_woken() -> None:
     relay = Relay(Scripted("video"))
     reader = relay.open_reader()
-    receiving = asyncio.ensure_future(reader.recv())
+    receiving = asyncio.create_task(reader.recv())
     await settle()
     reader.stop()
     with pytest.raises(MediaStreamError):
@@ -129,7 +132,7 @@ async def test_sound_without_timestamps_follows_its_samples_and_not_its_arrival(
     for _ in range(3):
         stamps.append((await reader.recv()).pts)
         clock.now_s += 0.005
-    assert [after - before for before, after in zip(stamps, stamps[1:], strict=False)] == [960, 960]
+    assert [after - before for before, after in itertools.pairwise(stamps)] == [960, 960]
     await relay.aclose()
 
 

@@ -1,0 +1,198 @@
+"""The actor of one connection: its limits, its reports, its renewals."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from metered_realtime.connection import MAX_WAITING_SIGNALS, Connection, ConnectionEvents
+from metered_realtime.errors import MeteredRealtimeError
+from metered_realtime.frames import Description, IceCandidate
+from metered_realtime.local_media import LocalMedia
+from metered_realtime.media.encoded import EncodedVideoSource
+from tests.sdk.wired import SmallPictures, wired
+
+
+class Recorded:
+    """A connection with everything it says."""
+
+    def __init__(self, *, polite: bool = True) -> None:
+        self.media = LocalMedia()
+        self.sent: list[Description | IceCandidate] = []
+        self.lost: list[Callable[[], None]] = []
+        self.states: list[str] = []
+        self.errors: list[Exception] = []
+        self.candidate_errors: list[Exception] = []
+        self.replaced = 0
+        self.connection = Connection(
+            polite=polite,
+            wanted=lambda: self.media,
+            ice_servers=lambda: (),
+            send=self._send,
+            events=ConnectionEvents(
+                self.states.append, lambda change: None, self._replaced, lambda channel: None, self.errors.append,
+                self.candidate_errors.append,
+            ),
+        )  # fmt: skip
+
+    def _send(self, envelope: Description | IceCandidate, on_lost: Callable[[], None]) -> None:
+        self.sent.append(envelope)
+        self.lost.append(on_lost)
+
+    def _replaced(self) -> None:
+        self.replaced += 1
+
+    def add(self, track: Any) -> None:
+        self.media.add(track, self.media.describe(track, None, None))
+        self.connection.sync()
+
+    @property
+    def descriptions(self) -> list[Description]:
+        return [each for each in self.sent if isinstance(each, Description)]
+
+    async def until(self, condition: Callable[[], Any]) -> Any:
+        async with asyncio.timeout(10):
+            while not (result := condition()):
+                await asyncio.sleep(0.005)
+        return result
+
+
+@pytest.fixture
+async def recorded() -> AsyncIterator[Recorded]:
+    made = Recorded()
+    yield made
+    await made.connection.aclose()
+    await made.media.aclose()
+
+
+async def make_offer() -> str:
+    other = Recorded()
+    other.add(SmallPictures())
+    await other.until(lambda: other.descriptions)
+    await other.connection.aclose()
+    await other.media.aclose()
+    return other.descriptions[0].sdp
+
+
+async def test_nothing_happens_before_there_is_something_to_say(recorded: Recorded) -> None:
+    recorded.connection.sync()
+    recorded.connection.signalling_up()
+    recorded.connection.renew(polite=False)
+    await asyncio.sleep(0.01)
+    assert recorded.sent == []
+    assert recorded.connection.polite is False
+    assert not recorded.connection.is_connected
+
+
+async def test_each_description_is_followed_by_the_end_of_candidates(recorded: Recorded) -> None:
+    recorded.add(SmallPictures())
+    await recorded.until(lambda: len(recorded.sent) == 2)
+    assert recorded.descriptions[0].type == "offer"
+    assert "a=candidate:" in recorded.descriptions[0].sdp
+    assert recorded.sent[1] == IceCandidate(None)
+
+
+async def test_a_burst_of_tracks_makes_one_offer(recorded: Recorded) -> None:
+    for _ in range(3):
+        recorded.add(SmallPictures())
+    await recorded.until(lambda: recorded.sent)
+    await asyncio.sleep(0.05)
+    assert len(recorded.descriptions) == 1
+    assert recorded.descriptions[0].sdp.count("m=video") == 3
+
+
+async def test_an_offer_sent_twice_is_answered_twice_alike(recorded: Recorded) -> None:
+    offer = Description("offer", await make_offer())
+    recorded.connection.receive(offer)
+    recorded.connection.receive(offer)
+    await recorded.until(lambda: len(recorded.descriptions) == 2)
+    first, second = recorded.descriptions
+    assert first == second
+    assert first.type == "answer"
+
+
+async def test_a_lost_answer_goes_out_again_with_the_next_session(recorded: Recorded) -> None:
+    recorded.connection.receive(Description("offer", await make_offer()))
+    await recorded.until(lambda: recorded.descriptions)
+    recorded.lost[0]()
+    recorded.connection.signalling_up()
+    await recorded.until(lambda: len(recorded.descriptions) == 2)
+    assert recorded.descriptions[0] == recorded.descriptions[1]
+
+
+@pytest.mark.parametrize("sdp", ["", "v=0", "v=0\r\nm=audio 9 RTP 0\r\na=mid:0\r\n", "x" * 300_000])
+async def test_a_hostile_offer_is_reported_and_the_next_good_one_answered(recorded: Recorded, sdp: str) -> None:
+    recorded.connection.receive(Description("offer", sdp))
+    await recorded.until(lambda: recorded.errors)
+    assert isinstance(recorded.errors[0], MeteredRealtimeError)
+    recorded.connection.receive(Description("offer", await make_offer()))
+    await recorded.until(lambda: recorded.descriptions)
+
+
+async def test_a_hostile_candidate_is_reported_and_nothing_else(recorded: Recorded) -> None:
+    recorded.connection.receive(IceCandidate({"candidate": "candidate:1 1 udp 1 192.0.2.1 1 typ host"}))
+    recorded.connection.receive(Description("offer", await make_offer()))
+    recorded.connection.receive(IceCandidate({"candidate": "candidate:1 one udp 1 192.0.2.1 x typ host"}))
+    await recorded.until(lambda: recorded.candidate_errors)
+    assert not recorded.errors
+
+
+async def test_a_flood_of_signals_is_bounded_and_counted(recorded: Recorded) -> None:
+    for _ in range(MAX_WAITING_SIGNALS + 5):
+        recorded.connection.receive(IceCandidate(None))
+    assert recorded.connection.dropped_signals == 5
+
+
+async def test_an_offer_with_new_credentials_is_answered_from_a_new_connection(recorded: Recorded) -> None:
+    recorded.connection.receive(Description("offer", await make_offer()))
+    await recorded.until(lambda: recorded.descriptions)
+    before = recorded.connection.pc
+    recorded.connection.receive(Description("offer", await make_offer()))
+    await recorded.until(lambda: len(recorded.descriptions) == 2)
+    assert recorded.connection.pc is not before
+    assert recorded.replaced == 1
+
+
+async def test_a_codec_that_cannot_be_sent_is_said_in_a_sentence(recorded: Recorded) -> None:
+    camera = EncodedVideoSource()
+    camera.mime_type = "video/H265"
+    recorded.add(camera)
+    (error,) = await recorded.until(lambda: recorded.errors)
+    assert "video/H265" in str(error)
+    assert recorded.descriptions == []
+
+
+async def test_after_the_end_nothing_is_taken_and_no_channel_opened(recorded: Recorded) -> None:
+    recorded.connection.abandon()
+    recorded.connection.receive(IceCandidate(None))
+    with pytest.raises(MeteredRealtimeError):
+        recorded.connection.create_data_channel("x")
+    await recorded.connection.aclose()
+
+
+async def test_renewal_keeps_what_is_sent(recorded: Recorded) -> None:
+    recorded.add(SmallPictures())
+    await recorded.until(lambda: recorded.descriptions)
+    recorded.connection.renew(polite=True)
+    await recorded.until(lambda: len(recorded.descriptions) == 2)
+    assert recorded.replaced == 1
+    assert "m=video" in recorded.descriptions[1].sdp
+    assert recorded.descriptions[0] != recorded.descriptions[1]
+
+
+async def test_a_failed_connection_is_rebuilt_with_the_same_sections() -> None:
+    async with wired() as (polite, impolite, _):
+        polite.add(SmallPictures())
+        await polite.connected()
+        await impolite.connected()
+        connection = polite.link._connection
+        session = connection._session
+        assert session is not None
+        layout = session.layout
+        session._events.state_changed(session, "failed")
+        await polite.until(lambda: connection._session is not session and polite.link.state == "connected")
+        assert connection._session is not None
+        assert connection._session.layout == layout

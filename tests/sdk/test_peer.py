@@ -1,0 +1,412 @@
+"""Members of a channel on a real hub: life, messages, media, and what happens when the service goes away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from metered_realtime import MeteredPeer, SignallingClient, events
+from metered_realtime.errors import (
+    MeteredPeerOversizedError,
+    MeteredPeerSendError,
+    MeteredPeerStateError,
+    MeteredRealtimeError,
+    ReconcileTimeoutError,
+    ServerRequestError,
+    SignallingConnectError,
+)
+from metered_realtime.media.frames import iter_frames
+from metered_realtime.streams import MediaStream
+from tests.sdk.media.tracks import Scripted
+from tests.sdk.real_hub import KEY, channel, hub_url  # noqa: F401 - fixtures
+from tests.sdk.wired import AudioStreamTrack, SmallPictures
+
+
+@pytest.fixture
+async def open_peer(hub_url: str) -> AsyncIterator[Callable[[], MeteredPeer]]:  # noqa: F811
+    async with AsyncExitStack() as stack:
+        peers: list[MeteredPeer] = []
+
+        def make(**more: Any) -> MeteredPeer:
+            peers.append(MeteredPeer(api_key=KEY, url=hub_url, **more))
+            stack.push_async_callback(peers[-1].close)
+            return peers[-1]
+
+        yield make
+
+
+async def next_event(emitter: Any, event_type: type[Any], *, where: Callable[[Any], bool] = lambda event: True) -> Any:
+    async with emitter.events(event_type) as stream, asyncio.timeout(10):
+        async for event in stream:
+            if where(event):
+                return event
+    raise AssertionError("the stream ended")
+
+
+def expect(emitter: Any, event_type: type[Any], **more: Any) -> asyncio.Task[Any]:
+    """Start to wait now for what is about to happen."""
+    return asyncio.create_task(next_event(emitter, event_type, **more))
+
+
+async def met(a: MeteredPeer, b: MeteredPeer, channel: str) -> tuple[Any, Any]:  # noqa: F811
+    """Both join; returns each one's view of the other."""
+    seen = expect(a, events.PeerJoined)
+    await asyncio.sleep(0)
+    await a.join(channel)
+    seen_too = expect(b, events.PeerJoined)
+    await asyncio.sleep(0)
+    await b.join(channel)
+    return (await seen).peer, (await seen_too).peer
+
+
+# Life ---------------------------------------------------------------------------------------------------
+
+
+async def test_members_see_each_other_come_and_go(open_peer: Any, channel: str) -> None:  # noqa: F811
+    a, b = open_peer(), open_peer()
+    assert (a.state, a.peer_id, a.channel, a.remote_peers) == ("idle", None, None, [])
+    joined = expect(a, events.Joined)
+    await asyncio.sleep(0)
+    b_at_a, a_at_b = await met(a, b, channel)
+    assert await joined == events.Joined(a.peer_id, channel)
+    assert (b_at_a.id, a_at_b.id) == (b.peer_id, a.peer_id)
+    assert b_at_a.polite != a_at_b.polite
+    assert a.remote_peers == [b_at_a]
+    assert (a.state, a.channel) == ("joined", channel)
+    gone = expect(a, events.PeerLeft)
+    left = expect(b, events.Left)
+    await asyncio.sleep(0)
+    await b.close("bye")
+    assert (await gone).peer is b_at_a
+    assert (await left).reason == "bye"
+    assert b_at_a.state == a_at_b.state == "closed"
+    assert a.remote_peers == []
+    assert "joined" in repr(a)
+
+
+async def test_states_are_told_in_order(open_peer: Any, channel: str) -> None:  # noqa: F811
+    peer, states = open_peer(), []
+    peer.on(events.StateChange, lambda event: states.append(event.to))
+    async with peer.joined(channel) as joined:
+        assert joined is peer
+    assert states == ["joining", "joined", "leaving", "closed"]
+    await peer.close()
+
+
+async def test_a_closed_or_joined_peer_does_not_join(open_peer: Any, channel: str) -> None:  # noqa: F811
+    peer = open_peer()
+    await peer.join(channel)
+    for state in ("joined", "closed"):
+        with pytest.raises(MeteredPeerStateError, match="join") as refused:
+            await peer.join(channel)
+        assert (refused.value.code, refused.value.current_state) == ("invalid_state", state)
+        await peer.close()
+
+
+async def test_closing_before_joining_is_enough(open_peer: Any) -> None:
+    peer = open_peer()
+    await peer.close()
+    assert peer.state == "closed"
+
+
+@pytest.mark.parametrize("name", ["_metered/x", "_INTERNAL/x", "_system/x"])
+async def test_channels_of_the_service_are_refused_at_once(open_peer: Any, name: str) -> None:
+    peer = open_peer()
+    with pytest.raises(MeteredPeerSendError) as refused:
+        await peer.join(name)
+    assert refused.value.code == "reserved_channel"
+    assert peer.state == "idle"
+
+
+async def test_a_failed_join_leaves_nothing_and_may_be_repeated(hub_url: str, channel: str) -> None:  # noqa: F811
+    client = SignallingClient(api_key=KEY, url=hub_url)
+    refusals = [ServerRequestError("channel_not_authorized")]
+    subscribe = client.subscribe
+
+    async def refuse_once(*args: Any) -> None:
+        if refusals:
+            raise refusals.pop()
+        await subscribe(*args)
+
+    client.subscribe = refuse_once  # type: ignore[method-assign]
+    async with MeteredPeer(_client=client) as peer:
+        with pytest.raises(ServerRequestError):
+            await peer.join(channel)
+        assert (peer.state, peer.channel, client.state) == ("idle", None, "closed")
+        async with MeteredPeer(api_key=KEY, url=hub_url) as other:
+            await other.join(channel)
+            await peer.join(channel)
+            heard = expect(other, events.Data)
+            await asyncio.sleep(0)
+            await peer.send("again")
+            assert (await heard).data == "again"
+
+
+async def test_nobody_listening_is_a_failed_join(channel: str) -> None:  # noqa: F811
+    async with MeteredPeer(api_key=KEY, url="ws://127.0.0.1:9") as peer:
+        with pytest.raises(SignallingConnectError):
+            await peer.join(channel)
+        assert peer.state == "idle"
+
+
+def test_options_that_cannot_work_are_refused() -> None:
+    with pytest.raises(ValueError, match="auto_resubscribe"):
+        MeteredPeer(api_key=KEY, auto_resubscribe=False)
+    with pytest.raises(ValueError, match="api_key"):
+        MeteredPeer()
+
+
+# Messages -----------------------------------------------------------------------------------------------
+
+
+async def test_broadcast_and_direct_messages_arrive_with_their_kind(open_peer: Any, channel: str) -> None:  # noqa: F811
+    a, b = open_peer(), open_peer()
+    b_at_a, _ = await met(a, b, channel)
+    async with b.events(events.Data) as heard, asyncio.timeout(10):
+        await a.send({"n": 1})
+        await a.send_to(b.peer_id, [2])
+        await b_at_a.send("three")
+        got = [await anext(heard) for _ in range(3)]
+    assert [(event.data, event.kind, event.sender_peer_id) for event in got] == [
+        ({"n": 1}, "broadcast", a.peer_id), ([2], "direct", a.peer_id), ("three", "direct", a.peer_id),
+    ]  # fmt: skip
+
+
+async def test_handlers_of_the_first_members_may_send_and_add_tracks_at_once(open_peer: Any, channel: str) -> None:  # noqa: F811
+    a, b = open_peer(), open_peer()
+    await a.join(channel)
+    heard = expect(a, events.Data)
+    received = asyncio.get_running_loop().create_future()
+    a.on(events.PeerJoined, lambda event: event.peer.on(events.Track, received.set_result))
+    track = SmallPictures()
+
+    @b.on(events.PeerJoined)
+    async def greet(event: events.PeerJoined) -> None:
+        b.add_track(track, None, {"added": "in the handler"})
+        await event.peer.send("hello")
+
+    await b.join(channel)
+    assert (await heard).data == "hello"
+    async with asyncio.timeout(10):
+        event = await received
+    assert (event.track.id, event.metadata) == (track.id, {"added": "in the handler"})
+
+
+async def test_a_message_must_fit_in_utf8_bytes(open_peer: Any, channel: str) -> None:  # noqa: F811
+    a, b = open_peer(), open_peer()
+    await met(a, b, channel)
+    heard = expect(b, events.Data)
+    await asyncio.sleep(0)
+    await a.send("é" * 32_000)  # 64,002 bytes as the service counts, three times that as escapes
+    assert len((await heard).data) == 32_000
+    with pytest.raises(MeteredPeerOversizedError) as refused:
+        await a.send_to(b.peer_id, "é" * 33_000)
+    assert (refused.value.size, refused.value.cap) == (66_002, 65_536)
+
+
+async def test_sending_has_its_conditions(open_peer: Any, channel: str) -> None:  # noqa: F811
+    peer = open_peer()
+    for call in (lambda: peer.send(1), lambda: peer.send_to("x", 1)):
+        with pytest.raises(MeteredPeerSendError) as refused:
+            await call()
+        assert refused.value.code == "not_joined"
+    await peer.join(channel)
+    for peer_id, code in ((peer.peer_id, "self_send"), ("", "invalid_args"), (5, "invalid_args")):
+        with pytest.raises(MeteredPeerSendError) as refused:
+            await peer.send_to(peer_id, 1)
+        assert refused.value.code == code
+    with pytest.raises(ServerRequestError) as unknown:
+        await peer.send_to("nobody", 1)
+    assert unknown.value.code == "peer_not_found"
+
+
+async def test_strangers_are_not_heard(open_peer: Any, hub_url: str, channel: str) -> None:  # noqa: F811
+    peer, told = open_peer(), []
+    await peer.join(channel)
+    peer.on(events.Data, told.append)
+    async with SignallingClient(api_key=KEY, url=hub_url) as stranger:
+        await stranger.send(peer.peer_id, "psst")
+        heard = expect(peer, events.Data)
+        await asyncio.sleep(0)
+        await stranger.publish(channel, "aloud")  # whoever may publish to the channel is heard
+        await heard
+    assert [event.data for event in told] == ["aloud"]
+
+
+# Media --------------------------------------------------------------------------------------------------
+
+
+async def test_streams_reach_present_and_future_members_with_metadata(open_peer: Any, channel: str) -> None:  # noqa: F811
+    a, b, late = open_peer(), open_peer(), open_peer()
+    stream = MediaStream([SmallPictures(), AudioStreamTrack()], id="camera-yard")
+    metadata = {"name": "yard"}
+    a_at_b = (await met(a, b, channel))[1]
+    added = expect(a_at_b, events.StreamAdded)
+    await asyncio.sleep(0)
+    a.add_stream(stream, metadata)
+    assert a.get_stream_metadata(stream) == a.get_track_metadata(stream.get_tracks()[1]) == metadata
+    event = await added
+    assert (event.stream.id, event.metadata, len(event.stream.get_tracks())) == ("camera-yard", metadata, 2)
+
+    arrived = asyncio.get_running_loop().create_future()
+
+    @late.on(events.PeerJoined)
+    def watch(joined: events.PeerJoined) -> None:
+        if joined.peer.id == a.peer_id:
+            joined.peer.on(events.StreamAdded, arrived.set_result)
+
+    await late.join(channel)
+    async with asyncio.timeout(10):
+        event = await arrived
+        for track in event.stream.get_tracks():
+            assert await anext(aiter(iter_frames(track))) is not None
+    assert event.metadata == metadata
+
+    removed = expect(a_at_b, events.StreamRemoved)
+    await asyncio.sleep(0)
+    a.remove_stream(stream)
+    assert (await removed).stream.id == "camera-yard"
+    assert a.get_stream_metadata(stream) is None
+
+
+async def test_a_replaced_track_keeps_frames_flowing(open_peer: Any, channel: str) -> None:  # noqa: F811
+    a, b = open_peer(), open_peer()
+    old, new = SmallPictures(64), SmallPictures(96)
+    a.add_track(old, MediaStream(id="s"), {"a": 1})
+    received = asyncio.get_running_loop().create_future()
+    b.on(events.PeerJoined, lambda event: event.peer.on(events.Track, received.set_result))
+    await met(a, b, channel)
+    async with asyncio.timeout(10):
+        frames = iter_frames((await received).track)
+        assert (await anext(frames)).width == 64
+        await a.replace_track(old, new)
+        widths = [(await anext(frames)).width]
+        while widths.count(96) < 5:
+            widths.append((await anext(frames)).width)
+    assert widths == sorted(widths)
+    assert a.get_track_metadata(new) == {"a": 1}
+
+
+async def test_replace_track_has_its_conditions(open_peer: Any, channel: str) -> None:  # noqa: F811
+    peer = open_peer()
+    track, other = Scripted("video"), Scripted("video")
+    peer.add_track(track)
+    peer.add_track(other)
+    await peer.replace_track(Scripted("video"), track)  # not sent: nothing to replace
+    await peer.replace_track(track, track)
+    with pytest.raises(TypeError, match="old track"):
+        await peer.replace_track(None, track)
+    with pytest.raises(TypeError, match="video"):
+        await peer.replace_track(track, Scripted("audio"))
+    with pytest.raises(MeteredPeerStateError) as refused:
+        await peer.replace_track(track, other)
+    assert refused.value.code == "track_already_attached"
+    await peer.replace_track(track, None)
+    peer.remove_track(track)  # gone already
+    peer.add_track(track)
+    await peer.close()
+    with pytest.raises(MeteredPeerStateError) as refused:
+        await peer.replace_track(track, None)
+    assert refused.value.current_state == "closed"
+
+
+async def test_media_calls_are_refused_after_the_end(open_peer: Any) -> None:
+    peer, stream = open_peer(), MediaStream([Scripted("video")])
+    await peer.close()
+    for call in (
+        lambda: peer.add_stream(stream), lambda: peer.remove_stream(stream),
+        lambda: peer.add_track(Scripted("video")), lambda: peer.remove_track(Scripted("video")),
+    ):  # fmt: skip
+        with pytest.raises(MeteredPeerStateError):
+            call()
+
+
+async def test_metadata_must_fit_before_it_is_sent(open_peer: Any) -> None:
+    peer, track = open_peer(), Scripted("video")
+    with pytest.raises(MeteredPeerOversizedError):
+        peer.add_track(track, None, {"x": "y" * 70_000})
+    with pytest.raises(TypeError):
+        peer.add_track(track, None, {"x": object()})
+    peer.add_track(track)
+    peer.add_track(track)
+    assert peer.get_track_metadata(track) is None
+
+
+# When the service goes away -----------------------------------------------------------------------------
+
+
+async def drop(peer: MeteredPeer) -> None:
+    """Cut the connection as a network does."""
+    link = peer._client._link
+    assert link is not None
+    link._socket.transport.abort()
+
+
+async def test_media_comes_back_after_each_side_lost_the_service(open_peer: Any, channel: str) -> None:  # noqa: F811
+    a, b = open_peer(), open_peer()
+    tracks: asyncio.Queue[Any] = asyncio.Queue()
+    a.add_track(SmallPictures(), MediaStream(id="s"), {"a": 1})
+    b.on(events.PeerJoined, lambda event: event.peer.on(events.Track, tracks.put_nowait))
+    await met(a, b, channel)
+    async with asyncio.timeout(30):
+        first = await tracks.get()
+        assert await anext(iter_frames(first.track)) is not None
+        for dropped in (a, b):
+            await drop(dropped)
+            again = await tracks.get()
+            assert again.metadata == {"a": 1}
+            assert await anext(iter_frames(again.track)) is not None
+            assert dropped.state == "joined"
+
+
+async def test_alone_in_the_room_a_lost_service_is_joined_again_at_once(open_peer: Any, channel: str) -> None:  # noqa: F811
+    peer = open_peer()
+    await peer.join(channel)
+    states = expect(peer, events.StateChange, where=lambda event: event.to == "joined")
+    await asyncio.sleep(0)
+    await drop(peer)
+    assert (await states).from_ == "reconnecting"
+
+
+async def test_a_missing_list_of_members_is_fatal_in_the_end(open_peer: Any, channel: str) -> None:  # noqa: F811
+    peer = open_peer()
+    fatal = expect(peer, events.FatalError)
+    await asyncio.sleep(0)
+    peer._give_up()
+    assert isinstance((await fatal).err, ReconcileTimeoutError)
+
+
+@pytest.mark.parametrize(
+    ("event", "word"),
+    [
+        (events.ServerError("action_not_permitted", "send is off"), "send is off"),
+        (events.TokenProviderError(3, ValueError("no token")), "3 times"),
+    ],
+)
+async def test_what_the_application_must_act_on_is_fatal(open_peer: Any, channel: str, event: Any, word: str) -> None:  # noqa: F811
+    peer = open_peer()
+    await peer.join(channel)
+    fatal = expect(peer, events.FatalError)
+    await asyncio.sleep(0)
+    peer._client.emit(events.ServerError("over_message_quota"))
+    peer._client.emit(event)
+    error = (await fatal).err
+    assert isinstance(error, MeteredRealtimeError)
+    assert word in str(error)
+
+
+async def test_a_final_close_ends_the_peer_with_its_reason(open_peer: Any, channel: str) -> None:  # noqa: F811
+    a, b = open_peer(), open_peer()
+    await met(a, b, channel)
+    fatal, left, gone = expect(a, events.FatalError), expect(a, events.Left), expect(a, events.PeerLeft)
+    await asyncio.sleep(0)
+    a._client.emit(events.Disconnected(4020, "kicked", will_reconnect=False))
+    assert "admin_disconnect" in str((await fatal).err)
+    assert (await left).reason == "kicked"
+    await gone
+    await a.close()
+    assert (a.state, a.remote_peers, a.channel) == ("closed", [], None)

@@ -1,0 +1,183 @@
+"""One connection's life between two sessions: offers, answers, candidates, what is needed."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from metered_realtime import aiortc_adapter
+from metered_realtime.description import read_description
+from metered_realtime.local_media import LocalMedia
+from metered_realtime.media.encoded import EncodedVideoSource
+from metered_realtime.receivers import MediaChange
+from metered_realtime.rtc_session import MAX_CANDIDATES, RtcSession, SessionEvents
+from tests.sdk.wired import SmallPictures
+
+
+class Recorded(RtcSession):
+    def __init__(self, **more: Any) -> None:
+        self.states: list[str] = []
+        self.changes: list[MediaChange] = []
+        self.channels: list[Any] = []
+        numbers = itertools.count(1)
+        events = SessionEvents(
+            lambda session, state: self.states.append(state), self.changes.append, self.channels.append
+        )
+        super().__init__((), events, lambda: f"e{next(numbers)}", **more)
+
+    def wants(self, *tracks: Any) -> None:
+        media = LocalMedia()
+        for track in tracks:
+            media.add(track, media.describe(track, None, None))
+        self.sync(media)
+
+
+async def agree(offerer: RtcSession, answerer: RtcSession) -> None:
+    sdp, _ = await offerer.make_offer(None, with_channel=True)
+    assert sdp is not None
+    answer, _ = await answerer.take_offer(sdp, read_description(sdp))
+    await offerer.take_answer(answer, read_description(answer))
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def pair() -> AsyncIterator[tuple[Recorded, Recorded]]:
+    both = Recorded(), Recorded()
+    yield both
+    for session in both:
+        await session.aclose()
+
+
+async def test_what_is_wanted_is_needed_until_it_was_agreed(pair: tuple[Recorded, Recorded]) -> None:
+    ours, theirs = pair
+    assert ours.need == "nothing"
+    assert await ours.make_offer(None, with_channel=True) == (None, [])
+    ours.wants(SmallPictures())
+    assert ours.need == "media"
+    await agree(ours, theirs)
+    assert (ours.need, theirs.need) == ("nothing", "nothing")
+    assert [len(change.added) for change in theirs.changes] == [1]
+    await until(lambda: ours.states[-1:] == ["connected"] == theirs.states[-1:])
+    assert ours.layout == theirs.layout == (("video", "e1"),)
+    assert len(ours.descriptions) == 2
+
+
+async def test_a_channel_is_needed_by_itself(pair: tuple[Recorded, Recorded]) -> None:
+    ours, theirs = pair
+    ours.pc.createDataChannel("x")
+    assert ours.need == "channel"
+    assert await ours.make_offer(None, with_channel=False) == (None, [])
+    await agree(ours, theirs)
+    assert ours.need == "nothing"
+    await until(lambda: theirs.channels)
+    assert theirs.channels[0].label == "x"
+
+
+async def test_an_offer_taken_back_is_needed_again(pair: tuple[Recorded, Recorded]) -> None:
+    ours, _ = pair
+    ours.wants(SmallPictures())
+    await ours.make_offer(None, with_channel=True)
+    ours.take_back_offer()
+    ours.take_back_offer()
+    assert ours.need == "media"
+
+
+async def test_a_refused_codec_is_told_to_whoever_offers(pair: tuple[Recorded, Recorded]) -> None:
+    ours, theirs = pair
+    camera = EncodedVideoSource()
+    ours.wants(SmallPictures(), camera)
+    sdp, _ = await ours.make_offer(None, with_channel=True)
+    assert sdp is not None
+    answer, _ = await theirs.take_offer(sdp, read_description(sdp))
+    head, _ = answer.split("a=mid:e2")
+    head = head[: head.rindex("m=video")].replace("BUNDLE e1 e2", "BUNDLE e1")
+    refusing = head + "m=video 0 UDP/TLS/RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\na=mid:e2\r\n"
+    (refused,) = await ours.take_answer(refusing, read_description(refusing))
+    assert (refused.track_id, refused.mime_type) == (camera.id, "video/H264")
+    assert ours.need == "nothing"
+
+
+async def test_a_later_session_offers_the_same_sections_in_the_same_order(pair: tuple[Recorded, Recorded]) -> None:
+    ours, theirs = pair
+    track = SmallPictures()
+    theirs.pc.createDataChannel("x")
+    await agree(theirs, ours)
+    ours.wants(track)
+    await agree(ours, theirs)
+    later = Recorded(layout=ours.layout, earlier=ours.descriptions)
+    later.senders.adopt(ours.senders)
+    assert later.need == "media"
+    assert later.layout == ours.layout
+    assert not later.offered_layout
+    sdp, _ = await later.make_offer(None, with_channel=True)
+    assert sdp is not None
+    assert read_description(sdp).layout == ours.layout
+    assert later.offered_layout
+    await later.aclose()
+
+
+async def test_a_later_session_answers_in_the_sections_it_had(pair: tuple[Recorded, Recorded]) -> None:
+    ours, theirs = pair
+    ours.wants(SmallPictures())
+    await agree(ours, theirs)
+    later = Recorded()
+    later.senders.adopt(ours.senders)
+    sdp, _ = await theirs.make_offer(None, with_channel=True)
+    assert sdp is not None
+    answer, _ = await later.take_offer(sdp, read_description(sdp))
+    (section,) = read_description(answer).sections
+    assert (section.mid, section.direction) == ("e1", "sendonly")
+    assert later.need == "nothing"
+    await later.aclose()
+
+
+async def test_candidates_are_taken_within_limits(pair: tuple[Recorded, Recorded]) -> None:
+    ours, theirs = pair
+    text = "candidate:1 1 udp 1 198.51.100.{} 5000 typ host"
+    await ours.add_candidate({"candidate": text.format(1)})  # before any description
+    theirs.wants(SmallPictures())
+    sdp, _ = await theirs.make_offer(None, with_channel=True)
+    assert sdp is not None
+    facts = read_description(sdp)
+    await ours.take_offer(sdp, facts)
+    unusable = [None, {}, {"candidate": ""}, {"candidate": 5}, {"candidate": "x" * 2000}]
+    unusable += [{"candidate": text.format(2), "usernameFragment": "of another offer"}]
+    for init in unusable:
+        await ours.add_candidate(init)
+    for number in range(3, MAX_CANDIDATES + 10):
+        await ours.add_candidate({"candidate": text.format(number % 250), "usernameFragment": facts.ufrag})
+    known = {each.ip for each in aiortc_adapter.ice_transport(ours.pc).getRemoteCandidates()}
+    assert "198.51.100.3" in known
+    assert f"198.51.100.{MAX_CANDIDATES + 5}" not in known
+    assert not {"198.51.100.1", "198.51.100.2"} & known
+
+
+async def test_a_candidate_that_cannot_be_read_is_an_error(pair: tuple[Recorded, Recorded]) -> None:
+    ours, theirs = pair
+    theirs.wants(SmallPictures())
+    await agree(theirs, ours)
+    with pytest.raises(ValueError, match=r"."):
+        await ours.add_candidate({"candidate": "candidate:1 one udp 1 192.0.2.1 port typ host"})
+
+
+async def test_after_the_end_nothing_is_told(pair: tuple[Recorded, Recorded]) -> None:
+    ours, theirs = pair
+    ours.wants(SmallPictures())
+    await agree(ours, theirs)
+    await until(lambda: theirs.states[-1:] == ["connected"])
+    (media,) = theirs.changes[0].added
+    before = len(theirs.states), len(theirs.changes)
+    await theirs.aclose()
+    assert media.track.readyState == "ended"
+    assert (len(theirs.states), len(theirs.changes)) == before
+    assert not theirs.is_usable
+    assert theirs.need == "nothing"
