@@ -74,7 +74,7 @@ def _settings(args: argparse.Namespace) -> HubSettings:
         # Whoever starts a hub by hand for one key has no strangers to be protected from.
         settings = HubSettings(limits=LimitSettings(messages_per_s=0, attempts_per_minute=0))
     given = {name: getattr(args, name) for name in ("listen", "tls_cert", "tls_key", "browser_sdk")}
-    settings = replace(settings, **{name: value for name, value in given.items() if value})
+    settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
     if args.key:
         settings = replace(settings, keys=(*settings.keys, KeySettings(key=Secret(args.key))))
     if not settings.keys and not settings.token_secrets:
@@ -142,6 +142,8 @@ def _serve(settings: HubSettings, tls: ssl.SSLContext | None) -> None:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(main())
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise StartError(_listen_sentence(settings.listen, error)) from error
 

@@ -37,11 +37,9 @@ class ClientsNote:
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
-    def take(self) -> bool:
-        """Tell whether an earlier hub had clients when it ended. That is true once: an old note delays one start."""
-        found = self._path is not None and self._path.exists()
-        self.keep(connected=False)
-        return found
+    def exists(self) -> bool:
+        """Tell whether an earlier hub had clients when it ended."""
+        return self._path is not None and self._path.exists()
 
     def keep(self, *, connected: bool) -> None:
         """Write or remove the note. A directory we may not write to only costs the warm-up."""

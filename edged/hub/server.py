@@ -25,6 +25,7 @@ from websockets.protocol import State
 from edged import __version__
 from edged.hub.access import Identity
 from edged.hub.auth import EXPIRY_MARGIN_S, Authenticator, AuthError
+from edged.hub.connection import MAX_PIECES, HubConnection, PiecesError, connection_class, receive
 from edged.hub.limits import AttemptLimit, Budget
 from edged.hub.pages import Pages
 from edged.hub.restarts import ClientsNote, note_path
@@ -90,7 +91,7 @@ class HubServer:
         self._tls = tls
         self._authenticator = Authenticator(settings, new_peer_id=lambda: str(uuid.uuid4()))
         self._attempts = AttemptLimit(settings.limits.attempts_per_minute)
-        self._sockets: set[ServerConnection] = set()
+        self._sockets: set[HubConnection] = set()
         self._sessions: dict[ConnectionId, _Session] = {}
         self._ids = count(1)
         self._pending: deque[Action] = deque()
@@ -107,7 +108,7 @@ class HubServer:
     async def run(self, ready: Callable[[int], None], stop: asyncio.Event) -> None:
         """Serve until `stop`; `ready` gets the port. Raises OSError where the address cannot be listened at."""
         self._loop = asyncio.get_running_loop()
-        warm_up_s = self._settings.warm_up_s if self._note.take() else 0.0
+        warm_up_s = self._settings.warm_up_s if self._note.exists() else 0.0
         self._rooms = Rooms(
             hold_s=self._settings.hold_s,
             warm_up_until_s=self._loop.time() + warm_up_s,
@@ -119,7 +120,11 @@ class HubServer:
             self._port,
             ssl=self._tls,
             process_request=self._answer_http,
-            create_connection=_connection_class(self._sockets, self._limits.connections + SPARE_CONNECTIONS),
+            create_connection=connection_class(
+                self._sockets,
+                max_sockets=self._limits.connections + SPARE_CONNECTIONS,
+                max_waiting_bytes=self._limits.queue_bytes,
+            ),
             compression=None,
             max_size=self._limits.max_message_bytes + ENVELOPE_BYTES,
             max_queue=8,
@@ -132,6 +137,8 @@ class HubServer:
             server_header="edged",
             logger=_library_logger(),
         ) as server:
+            # Not before: the note may be that of a running hub, which has the address.
+            self._note.keep(connected=bool(self._sessions))
             ready(next(iter(server.sockets)).getsockname()[1])
             await stop.wait()
             self._announce_end()
@@ -157,6 +164,7 @@ class HubServer:
         return self._pages.answer(path, request.headers.get("Accept-Encoding", ""), health)
 
     async def _serve_connection(self, socket: ServerConnection) -> None:
+        assert isinstance(socket, HubConnection)
         socket.close_timeout = CLOSE_TIMEOUT_S
         try:
             identity = self._admit(socket)
@@ -168,17 +176,20 @@ class HubServer:
         hold = True
         try:
             while True:
-                message = await socket.recv()
+                message = await receive(socket)
                 if session.id in self._sessions:
                     self._handle(session, message)
         except ConnectionClosed as closed:
             left_on_purpose = closed.rcvd is not None and closed.rcvd.code in _LEFT_ON_PURPOSE
             hold = not (left_on_purpose and closed.rcvd_then_sent)
+        except PiecesError:
+            self._forget(session, hold=hold)
+            await _say_goodbye(socket, WsCloseCode.POLICY_VIOLATION, f"a message in more than {MAX_PIECES} pieces")
         finally:
             self._forget(session, hold=hold)
 
-    def _admit(self, socket: ServerConnection) -> Identity:
-        if not self._attempts.allows(socket.remote_address[0], self._loop.time()):
+    def _admit(self, socket: HubConnection) -> Identity:
+        if not self._attempts.allows(socket.address, self._loop.time()):
             raise AuthError(WsCloseCode.OVER_CONCURRENT_LIMIT, "too many new connections from this address")
         if len(self._sessions) >= self._limits.connections:
             raise AuthError(WsCloseCode.OVER_CONCURRENT_LIMIT, "the hub has as many connections as it may")
@@ -186,7 +197,7 @@ class HubServer:
         assert request is not None
         return self._authenticator.identify(request.path.partition("?")[2], time.time())
 
-    def _count_refusal(self, socket: ServerConnection, refusal: AuthError) -> None:
+    def _count_refusal(self, socket: HubConnection, refusal: AuthError) -> None:
         self.counters.refused += 1
         now_s = self._loop.time()
         quiet = now_s < self._refusals_logged_s + REFUSALS_LOGGED_EVERY_S
@@ -194,7 +205,7 @@ class HubServer:
             self._refusals_logged_s = now_s
         level = logging.DEBUG if quiet else logging.WARNING
         sentence = "refused a connection from %s: %s (%d refused since the start)"
-        _log.log(level, sentence, socket.remote_address[0], refusal.reason, self.counters.refused)
+        _log.log(level, sentence, socket.address, refusal.reason, self.counters.refused)
 
     def _welcome(self, socket: ServerConnection, identity: Identity) -> _Session:
         now_s = self._loop.time()
@@ -221,14 +232,15 @@ class HubServer:
         self._do([Deliver((session.id,), welcome), *joined])
         return session
 
-    def _handle(self, session: _Session, message: str | bytes) -> None:
+    def _handle(self, session: _Session, message: str | None) -> None:
+        """Take one message; None is a binary one."""
         now_s = self._loop.time()
         self.counters.frames_in += 1
         if session.budget is not None and not session.budget.spend(now_s):
             self.counters.closed_over_rate += 1
             self._close(session, WsCloseCode.OVER_MESSAGE_RATE, "too many messages; send fewer, or several in one")
             return
-        if isinstance(message, bytes):
+        if message is None:
             self.counters.binary_dropped += 1
             return
         try:
@@ -324,23 +336,6 @@ async def _say_goodbye(socket: ServerConnection, code: WsCloseCode, reason: str)
             await socket.close(code, reason)
     except TimeoutError:
         socket.transport.abort()
-
-
-def _connection_class(sockets: set[ServerConnection], most: int) -> type[ServerConnection]:
-    """Make the connection class that keeps `sockets` and drops a client at once when there are too many of them."""
-
-    class CountedConnection(ServerConnection):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(transport)
-            sockets.add(self)
-            if len(sockets) > most:
-                self.transport.abort()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            sockets.discard(self)
-            super().connection_lost(exc)
-
-    return CountedConnection
 
 
 def _library_logger() -> logging.Logger:

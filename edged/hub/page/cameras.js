@@ -12,6 +12,7 @@ export class CameraGrid {
   #grid;
   #tiles = new Map();
   #remotes = new Map();
+  #measuring = null;
   #onFirstFrame;
 
   constructor(grid, onFirstFrame) {
@@ -27,9 +28,9 @@ export class CameraGrid {
   addRemote(remote) {
     this.#remotes.set(remote.id, remote);
     remote.on("stream-added", ({ stream, metadata }) => {
-      const name = text(metadata?.camera, 64) || text(metadata?.name, 64) || text(stream.id, 64, "stream");
-      const tile = this.#tile(remote.id, name, text(metadata?.gateway, 64));
-      tile?.attach(stream, text(metadata?.name, 64, name));
+      const hasPicture = () => this.#attach(remote.id, stream, metadata);
+      if (stream.getVideoTracks().length) hasPicture();
+      else stream.addEventListener("addtrack", ({ track }) => track.kind === "video" && hasPicture());
     });
     remote.on("stream-removed", ({ stream }) => {
       for (const tile of this.#of(remote.id)) if (tile.streamId === stream.id) tile.detach("the stream has ended");
@@ -39,23 +40,23 @@ export class CameraGrid {
     });
   }
 
-  removeRemote(remote) {
+  removeRemote(remote, reason) {
     this.#remotes.delete(remote.id);
-    for (const tile of this.#of(remote.id)) tile.leave();
+    for (const tile of this.#of(remote.id)) tile.leave(reason);
   }
 
-  /** Take an `edged/camera` message: the gateway's own word about one of its cameras. */
+  /** Take an `edged/camera` message: the word of a gateway in this channel about one of its cameras. */
   announce(peerId, message) {
     const name = text(message.camera, 64);
-    if (name && STATES.has(message.state)) this.#tile(peerId, name, "")?.announce(message);
+    const usable = name && STATES.has(message.state) && this.#remotes.has(peerId);
+    if (usable) this.#tile(peerId, name)?.announce(message);
   }
 
-  /** Ask the connections how many pictures they decoded, and show what follows. */
-  async poll() {
-    for (const remote of this.#remotes.values()) {
-      const tiles = this.#of(remote.id).filter((tile) => tile.streamId);
-      if (tiles.length && remote.pc?.getStats) await measure(remote.pc, tiles);
-    }
+  /** Show how things are now; what the connections say about their pictures is there the next time. */
+  refresh() {
+    this.#measuring ??= this.#measure().finally(() => {
+      this.#measuring = null;
+    });
     const now = performance.now();
     for (const [key, tile] of this.#tiles) {
       tile.show(now);
@@ -74,8 +75,28 @@ export class CameraGrid {
     return [...this.#tiles.values()].filter((tile) => tile.peerId === peerId);
   }
 
+  async #measure() {
+    for (const remote of this.#remotes.values()) {
+      const tiles = this.#of(remote.id).filter((tile) => tile.streamId);
+      if (tiles.length && remote.pc?.getStats) await measure(remote.pc, tiles);
+    }
+  }
+
+  #attach(peerId, stream, metadata) {
+    const camera = text(metadata?.camera, 64) || text(metadata?.name, 64) || text(stream.id, 64, "stream");
+    const tile = this.#tile(peerId, camera, { gateway: text(metadata?.gateway, 64), hasPicture: true });
+    tile?.attach(stream, text(metadata?.name, 64, camera));
+  }
+
+  /** Give up the tile of a camera that has left, or, for a picture, one that has none. */
+  #makeRoom(hasPicture) {
+    const [key, tile] = [...this.#tiles].find(([, one]) => one.leftAt || (hasPicture && !one.streamId)) ?? [];
+    tile?.root.remove();
+    return this.#tiles.delete(key);
+  }
+
   /** The tile of a camera. One whose gateway came back under a new peer id keeps its place in the grid. */
-  #tile(peerId, camera, gateway) {
+  #tile(peerId, camera, { gateway = "", hasPicture = false } = {}) {
     const key = JSON.stringify([peerId, camera]);
     let tile = this.#tiles.get(key);
     if (!tile) {
@@ -87,7 +108,7 @@ export class CameraGrid {
           break;
         }
       }
-      if (!tile && this.#tiles.size >= MAX_TILES) return null;
+      if (!tile && this.#tiles.size >= MAX_TILES && !this.#makeRoom(hasPicture)) return null;
       if (!tile) {
         tile = new Tile(camera, this.#onFirstFrame);
         this.#grid.append(tile.root);
@@ -148,8 +169,8 @@ class Tile {
     this.#ended = "";
   }
 
-  leave() {
-    this.detach("the gateway has left the channel");
+  leave(reason) {
+    this.detach(reason);
     this.leftAt = performance.now();
   }
 
@@ -221,11 +242,12 @@ class Tile {
     if (this.#ended) return { state: "lost", reason: this.#ended };
     if (state === "lost" || state === "failed") return { state, reason };
     if (!this.streamId) return { state: state === "idle" ? "idle" : "connecting", reason: reason || "waiting for the stream" };
+    const still = now - this.#newFrameAt;
+    // Pictures need no hub: they go on coming while the way to it is broken.
+    if (this.#video.videoWidth && still <= STALLED_AFTER_MS) return { state: "live", reason: "" };
     if (this.connectionState === "reconnecting") return { state: "connecting", reason: "the connection broke, making a new one" };
     if (!this.#video.videoWidth) return { state: "connecting", reason: reason || "waiting for the first picture" };
-    const still = now - this.#newFrameAt;
-    if (still > STALLED_AFTER_MS) return { state: "lost", reason: `no new picture for ${Math.round(still / 1000)} s` };
-    return { state: "live", reason: "" };
+    return { state: "lost", reason: `no new picture for ${Math.round(still / 1000)} s` };
   }
 
   #firstFrame() {

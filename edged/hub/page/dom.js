@@ -35,5 +35,5 @@ export function ago(ms) {
   if (seconds < 120) return `${seconds} s ago`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min ago`;
   if (seconds < 172800) return `${Math.round(seconds / 3600)} h ago`;
-  return `${Math.round(seconds / 86400)} days ago`;
+  return seconds < 86400000 ? `${Math.round(seconds / 86400)} days ago` : "long ago";
 }

@@ -4,6 +4,7 @@ import { ago, element, svg, text, write } from "./dom.js";
 
 const MAX_CARDS = 500;
 const MAX_IDS = 20000;
+const MAX_NAME_CHARS = 1024;
 const POINTS = 60;
 const OLD_AFTER_MS = 60000;
 
@@ -12,9 +13,10 @@ export class ReadingBoard {
   #grid;
   #cards = new Map();
   #ids = new Set();
-  #clockOffsets = new Map();
+  #clocks = new Map();
   #count = 0;
   #duplicates = 0;
+  #leftOut = 0;
   #changed = new Set();
   #drawing = 0;
 
@@ -27,8 +29,9 @@ export class ReadingBoard {
     const gateway = text(message.gateway, 64, peerId);
     if (!Array.isArray(message.readings)) return;
     for (const reading of message.readings) {
-      const usable = reading && typeof reading === "object" && typeof reading.topic === "string";
-      if (usable && typeof reading.id === "string" && Number.isFinite(reading.time_ms)) this.#take(gateway, reading);
+      const usable = isName(reading?.topic) && isName(reading.id) && Number.isFinite(reading.time_ms);
+      if (usable) this.#take(gateway, reading);
+      else this.#leftOut += 1;
     }
     if (this.#changed.size && !this.#drawing) this.#drawing = requestAnimationFrame(() => this.#draw());
   }
@@ -37,14 +40,18 @@ export class ReadingBoard {
     return this.#count;
   }
 
+  /** Readings that are none, or of more topics than there are cards. */
+  get leftOut() {
+    return this.#leftOut;
+  }
+
   get topicCount() {
     return this.#cards.size;
   }
 
   /** Ages move on without a message. */
   refresh() {
-    const now = Date.now();
-    for (const card of this.#cards.values()) card.showAge(now - this.#offset(card.gateway));
+    for (const card of this.#cards.values()) card.showAge();
   }
 
   summary() {
@@ -64,13 +71,14 @@ export class ReadingBoard {
     this.#ids.add(reading.id);
     if (this.#ids.size > MAX_IDS) this.#ids.delete(this.#ids.values().next().value);
     this.#count += 1;
-    // The gateway's clock may be off. The freshest reading so far tells by how much.
-    this.#clockOffsets.set(gateway, Math.min(this.#offset(gateway), Date.now() - reading.time_ms));
     const key = JSON.stringify([gateway, reading.topic]);
     let card = this.#cards.get(key);
     if (!card) {
-      if (this.#cards.size >= MAX_CARDS) return;
-      card = new Card(gateway, reading.topic);
+      if (this.#cards.size >= MAX_CARDS) {
+        this.#leftOut += 1;
+        return;
+      }
+      card = new Card(gateway, reading.topic, this.#clock(gateway));
       this.#cards.set(key, card);
       this.#insert(card);
     }
@@ -78,8 +86,11 @@ export class ReadingBoard {
     this.#changed.add(card);
   }
 
-  #offset(gateway) {
-    return this.#clockOffsets.get(gateway) ?? Infinity;
+  #clock(gateway) {
+    const clock = this.#clocks.get(gateway) ?? { behindMs: Infinity };
+    this.#clocks.set(gateway, clock);
+    this.#grid.classList.toggle("several", this.#clocks.size > 1);
+    return clock;
   }
 
   #insert(card) {
@@ -89,7 +100,7 @@ export class ReadingBoard {
   }
 
   #draw() {
-    for (const card of this.#changed) card.draw(Date.now() - this.#offset(card.gateway));
+    for (const card of this.#changed) card.draw();
     this.#changed.clear();
     this.#drawing = 0;
   }
@@ -98,65 +109,78 @@ export class ReadingBoard {
 class Card {
   root = element("article", "reading");
   #value = element("div", "value");
-  #seen = element("div", "seen");
+  #seen = element("span");
   #line = svg("polyline");
   #area = svg("polygon");
   #spark = svg("svg", { class: "spark", viewBox: "0 0 100 30", preserveAspectRatio: "none", "aria-hidden": "true" });
   #points = [];
   #last = null;
   #timeMs = 0;
+  #clock;
 
-  constructor(gateway, topic) {
-    this.gateway = gateway;
+  constructor(gateway, topic, clock) {
     this.topic = topic;
+    this.#clock = clock;
     const label = element("div", "topic");
     const cut = topic.lastIndexOf("/") + 1;
-    label.append(element("span", "", text(topic.slice(0, cut), 80)), element("b", "", text(topic.slice(cut), 80)));
+    const level = text(topic.slice(cut), 80, cut ? "" : "(empty)");
+    label.append(element("span", "", text(topic.slice(0, cut), 80)), element("b", "", level));
     label.title = `${topic} (${gateway})`;
     this.#spark.append(this.#area, this.#line);
-    this.root.append(label, this.#value, this.#spark, this.#seen);
+    const foot = element("div", "foot");
+    foot.append(this.#seen, element("span", "gateway", gateway));
+    this.root.append(label, this.#value, this.#spark, foot);
   }
 
   take(reading) {
     this.#last = reading.value;
-    this.#timeMs = reading.time_ms;
+    // The clock of a gateway may be off: nothing comes from the future, and its freshest reading so far is from now.
+    this.#timeMs = Math.min(reading.time_ms, Date.now());
+    this.#clock.behindMs = Math.min(this.#clock.behindMs, Date.now() - this.#timeMs);
     const number = typeof reading.value === "boolean" ? Number(reading.value) : reading.value;
     if (!Number.isFinite(number)) return;
-    // A contact jumps, it does not glide.
-    if (typeof reading.value === "boolean" && this.#points.length) this.#points.push(this.#points.at(-1));
     this.#points.push(number);
     while (this.#points.length > POINTS) this.#points.shift();
   }
 
-  draw(gatewayNow) {
+  draw() {
     const shown = valueText(this.#last);
     write(this.#value, shown);
     this.#value.title = shown;
     this.#value.classList.toggle("long", shown.length > 12);
     this.#drawCurve();
-    this.showAge(gatewayNow);
+    this.showAge();
   }
 
-  showAge(gatewayNow) {
-    const age = Math.max(0, gatewayNow - this.#timeMs);
+  showAge() {
+    const age = Math.max(0, Date.now() - this.#clock.behindMs - this.#timeMs);
     write(this.#seen, ago(age));
     this.root.classList.toggle("old", age > OLD_AFTER_MS);
   }
 
   #drawCurve() {
     const points = this.#points;
+    this.root.classList.toggle("flat", points.length < 2);
     if (points.length < 2) return;
     const low = Math.min(...points);
-    const span = Math.max(...points) - low;
+    // Halved, because the span of two huge numbers is infinite.
+    const span = Math.max(...points) / 2 - low / 2;
     const place = (value, index) => {
       const x = (index * 100) / (points.length - 1);
-      const y = span ? 28 - ((value - low) / span) * 26 : 15;
+      const y = span ? 28 - ((value / 2 - low / 2) / span) * 26 : 15;
       return `${x.toFixed(2)},${y.toFixed(2)}`;
     };
-    const line = points.map(place).join(" ");
+    // A contact jumps, it does not glide.
+    const jumps = typeof this.#last === "boolean";
+    const step = (index) => (jumps && index ? `${place(points[index - 1], index)} ` : "");
+    const line = points.map((value, index) => step(index) + place(value, index)).join(" ");
     this.#line.setAttribute("points", line);
     this.#area.setAttribute("points", `0,30 ${line} 100,30`);
   }
+}
+
+function isName(value) {
+  return typeof value === "string" && value.length <= MAX_NAME_CHARS;
 }
 
 function valueText(value) {

@@ -7,22 +7,30 @@ import { ReadingBoard } from "./readings.js";
 
 const RETRY_MS = [1000, 2000, 4000, 8000, 15000];
 const POLL_MS = 1000;
-// Close and error codes after which the same key will not do next time either.
-const FINAL_CLOSE_CODES = new Map([
-  [4001, "The hub does not know this key."],
-  [4003, "This key does not cover the channel."],
-  [4012, "This key is suspended."],
-  [4020, "The hub has closed this connection."],
-]);
+// Errors after which the same channel and key will not do next time either, by the name of the protocol.
 const FINAL_ERRORS = new Map([
-  ["invalid_token", "The hub does not know this key."],
+  ["invalid_token", "The hub does not know this key; give one that it was started with."],
   ["channel_not_authorized", "This key does not cover the channel."],
   ["action_not_permitted", "This key may not watch: it lacks the permission to subscribe."],
   ["channel_reserved", "This channel belongs to the hub itself; choose another name."],
-  ["invalid_channel", "This is not a channel name."],
+  ["invalid_channel", "This is not a channel name: it may have 256 bytes, and no control characters."],
   ["account_suspended", "This key is suspended."],
   ["admin_disconnect", "The hub has closed this connection."],
 ]);
+const CLOSE_CODES = new Map([
+  [4001, "invalid_token"],
+  [4003, "channel_not_authorized"],
+  [4012, "account_suspended"],
+  [4020, "admin_disconnect"],
+]);
+// What the SDK itself refuses before it asks the hub.
+const SDK_ERRORS = new Map([
+  ["MeteredPeerSendError", "channel_reserved"],
+  ["TypeError", "invalid_channel"],
+]);
+const NO_SDK = "The browser SDK is not installed on this hub: run scripts/setup, or start the hub with --browser-sdk FILE.";
+const NO_TLS =
+  "From another machine the browser SDK connects only with TLS: start the hub with --tls-cert and --tls-key, and open this page with https.";
 
 const LABELS = { form: "not connected", joining: "connecting", joined: "connected" };
 
@@ -70,20 +78,26 @@ function askForChannel(sentence = "") {
   form.hidden = false;
   notice(sentence);
   show(sentence ? "failed" : "form");
-  form.addEventListener("submit", (event) => {
+  form.onsubmit = (event) => {
     event.preventDefault();
     location.hash = new URLSearchParams(new FormData(form)).toString();
     location.reload();
-  });
+  };
+}
+
+/** The sentence for an error that another try cannot mend; undefined for any other. */
+function finalSentence(err) {
+  return FINAL_ERRORS.get(CLOSE_CODES.get(err?.closeCode) ?? SDK_ERRORS.get(err?.name) ?? err?.name);
 }
 
 function refresh() {
   at("cameras").hidden = cameras.size === 0;
-  const { count, topicCount } = readings;
+  const { count, leftOut, topicCount } = readings;
   at("readings").hidden = topicCount === 0;
   at("empty").hidden = seen.state !== "joined" || cameras.size > 0 || topicCount > 0;
   write(at("camera-count"), String(cameras.size || ""));
-  write(at("reading-count"), count ? `${count.toLocaleString("en")} received` : "");
+  const more = leftOut ? `, ${leftOut.toLocaleString("en")} not shown` : "";
+  write(at("reading-count"), count ? `${count.toLocaleString("en")} received${more}` : "");
 }
 
 function accept({ senderPeerId, data }) {
@@ -96,14 +110,22 @@ function accept({ senderPeerId, data }) {
 function makePeer(MeteredPeer, key) {
   const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}`;
   const peer = new MeteredPeer({ apiKey: key, url, reconnect: { maxDelayMs: 10000, maxAttempts: Infinity } });
+  let trouble = "";
   peer.on("state-change", ({ to }) => {
     show(to === "idle" ? "joining" : to);
+    if (to === "joined") notice((trouble = ""));
+    if (to === "closed") askForChannel(trouble || "The connection has ended.");
     refresh();
   });
   peer.on("peer-joined", ({ peer: remote }) => cameras.addRemote(remote));
-  peer.on("peer-left", ({ peer: remote }) => cameras.removeRemote(remote));
+  peer.on("peer-left", ({ peer: remote }) => {
+    cameras.removeRemote(remote, trouble ? "this page has left the channel" : "the gateway has left the channel");
+  });
   peer.on("data", accept);
-  peer.on("error", ({ err }) => notice(FINAL_ERRORS.get(err?.name) ?? `The connection failed: ${err?.message ?? err}`));
+  peer.on("error", ({ err }) => {
+    trouble = finalSentence(err) ?? `The connection failed: ${err?.message ?? err}`;
+    notice(trouble);
+  });
   return peer;
 }
 
@@ -112,11 +134,10 @@ async function join(peer, channel) {
   for (let attempt = 0; ; attempt += 1) {
     try {
       await peer.join(channel);
-      notice("");
       return;
     } catch (err) {
-      const final = FINAL_CLOSE_CODES.get(err?.closeCode) ?? FINAL_ERRORS.get(err?.name);
-      if (final || err?.name === "MeteredPeerSendError") throw new Error(final ?? FINAL_ERRORS.get("channel_reserved"));
+      const final = finalSentence(err);
+      if (final) throw new Error(final);
       notice(`The hub does not answer (${err?.message ?? err}). Trying again.`);
       await new Promise((resume) => setTimeout(resume, RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]));
     }
@@ -137,17 +158,21 @@ async function start() {
   try {
     sdk = await import("./vendor/metered-realtime.mjs");
   } catch {
-    show("failed");
-    notice("The browser SDK is not installed on this hub: run scripts/setup, or start the hub with --browser-sdk FILE.");
+    fail(NO_SDK);
     return;
   }
   show("joining");
-  seen.peer = makePeer(sdk.MeteredPeer, key);
+  try {
+    seen.peer = makePeer(sdk.MeteredPeer, key);
+  } catch {
+    fail(NO_TLS);
+    return;
+  }
   setInterval(() => {
+    cameras.refresh();
     readings.refresh();
     refresh();
   }, POLL_MS);
-  poll();
   try {
     await join(seen.peer, channel);
   } catch (err) {
@@ -155,9 +180,9 @@ async function start() {
   }
 }
 
-async function poll() {
-  await cameras.poll();
-  setTimeout(poll, POLL_MS);
+function fail(sentence) {
+  show("failed");
+  notice(sentence);
 }
 
 start();

@@ -123,7 +123,8 @@ class RunningHub:
 @contextlib.asynccontextmanager
 async def running_hub(settings: HubSettings | None = None, **options: Any) -> AsyncIterator[RunningHub]:
     """Run a hub until the block ends."""
-    server = HubServer(settings or hub_settings(), Pages(None), tls=options.pop("tls", None))
+    pages = options.pop("pages", None) or Pages(None)
+    server = HubServer(settings or hub_settings(), pages, tls=options.pop("tls", None))
     ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
     task = asyncio.create_task(server.run(ready.set_result, stop))

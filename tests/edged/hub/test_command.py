@@ -125,6 +125,7 @@ def test_port_in_use_names_the_address_and_the_option(tmp_path: Path):
     ("words", "code", "sentence"),
     [
         ([], 2, "nobody could connect; give --key pk_live_..., or --config FILE with keys"),
+        (["--key", "k", "--listen", ""], 2, "--listen : not an address to listen at; it looks like"),
         (["--key", "k", "--listen", "nonsense"], 2, "--listen nonsense: not an address to listen at; it looks like"),
         (["--key", "k", "--listen", "0.0.0.0:0"], 2, "0.0.0.0:0 is reachable from other machines"),
         (["--key", "k", "--listen", ":0"], 2, ":0 is reachable from other machines"),

@@ -9,15 +9,14 @@ import pytest
 from edged.hub.restarts import ClientsNote, note_path
 
 
-def test_note_is_there_for_the_next_start_and_for_one_only(tmp_path: Path):
+def test_note_is_there_for_the_next_start_at_this_address_only(tmp_path: Path):
     path = note_path(str(tmp_path / "new"), "127.0.0.1", 7880)
     other = note_path(str(tmp_path / "new"), "127.0.0.1", 7881)
 
-    assert not ClientsNote(path).take()
+    assert not ClientsNote(path).exists()
     ClientsNote(path).keep(connected=True)
-    assert not ClientsNote(other).take()
-    assert ClientsNote(path).take()
-    assert not ClientsNote(path).take()
+    assert not ClientsNote(other).exists()
+    assert ClientsNote(path).exists()
 
 
 def test_quiet_end_leaves_no_note(tmp_path: Path):
@@ -25,7 +24,7 @@ def test_quiet_end_leaves_no_note(tmp_path: Path):
 
     note.keep(connected=True)
     note.keep(connected=False)
-    assert not note.take()
+    assert not note.exists()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -33,7 +32,7 @@ def test_hub_on_a_picked_port_keeps_no_note():
     note = ClientsNote(note_path("", "127.0.0.1", 0))
 
     note.keep(connected=True)
-    assert not note.take()
+    assert not note.exists()
 
 
 def test_directory_that_cannot_be_written_is_no_fault(tmp_path: Path):
@@ -42,7 +41,7 @@ def test_directory_that_cannot_be_written_is_no_fault(tmp_path: Path):
 
     note.keep(connected=True)
     note.keep(connected=False)
-    assert not note.take()
+    assert not note.exists()
 
 
 def test_place_is_systemds_then_the_users(monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,209 @@
+"""The viewer page in Chromium, in channels where others publish what they like."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from edged.hub.pages import Pages, find_browser_sdk
+from scripts.lib.browser import Browser, Page
+from scripts.lib.viewer import Viewer
+from tests.edged.hub.conftest import KEY, Client, RunningHub, running_hub
+
+pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]
+
+HTML = "<img src=x onerror='document.title = 1'><script>document.title = 1</script>"
+CAMERA = """
+    const canvas = document.createElement("canvas");
+    const brush = canvas.getContext("2d");
+    setInterval(() => brush.fillRect(Math.random() * 300, Math.random() * 150, 9, 9), 50);
+    globalThis.peer = new sdk.MeteredPeer({ apiKey: arg.key, url: arg.url });
+    peer.addStream(canvas.captureStream(20), { name: arg.name, camera: arg.name, gateway: "farm-1" });
+    await peer.join("farm");
+"""
+STRANGE: list[Any] = [
+    None, 1, "text", [], {"type": 1}, {"type": "edged/readings"}, {"type": "edged/readings", "readings": 1},
+    {"type": "edged/readings", "readings": [None, 1, "x", [], {}, {"id": 1, "topic": 1, "time_ms": "now"}]},
+    {"type": "edged/readings", "gateway": {}, "readings": [{"id": "i", "topic": "t" * 2000, "time_ms": 1}]},
+    {"type": "edged/camera"}, {"type": "edged/camera", "camera": 1, "state": "live"},
+    {"type": "edged/camera", "camera": "c", "state": "constructor"},
+]  # fmt: skip
+
+
+def readings(*values: tuple[str, Any], gateway: Any = "farm-1", time_ms: float | None = None) -> dict[str, Any]:
+    now_ms = time.time() * 1000 if time_ms is None else time_ms
+    return {
+        "type": "edged/readings",
+        "gateway": gateway,
+        "readings": [
+            {"id": f"{topic}/{number}/{now_ms}", "topic": topic, "value": value, "time_ms": now_ms}
+            for number, (topic, value) in enumerate(values)
+        ],
+    }
+
+
+def camera(name: Any, state: str, reason: Any = "") -> dict[str, Any]:
+    return {"type": "edged/camera", "camera": name, "state": state, "reason": reason, "since_ms": 0}
+
+
+async def publish(client: Client, *messages: Any) -> None:
+    for message in messages:
+        await client.send(type="publish", channel="farm", data=message)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with Browser() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def hub() -> AsyncIterator[RunningHub]:
+    async with running_hub(pages=Pages(find_browser_sdk())) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def viewer(hub: RunningHub, browser: Browser) -> AsyncIterator[Viewer]:
+    page = await browser.open(f"http://127.0.0.1:{hub.port}/#channel=farm&key={KEY}")
+    viewer = Viewer(page)
+    await viewer.joined()
+    yield viewer
+    await page.close()
+    assert page.errors == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def member(hub: RunningHub) -> Client:
+    """Somebody in the channel of the page."""
+    client = await hub.client()
+    await client.send(type="subscribe", channel="farm")
+    return client
+
+
+async def open_camera(browser: Browser, hub: RunningHub, name: str) -> Page:
+    page = await browser.open()
+    await page.evaluate(CAMERA, {"key": KEY, "url": f"ws://127.0.0.1:{hub.port}", "name": name})
+    return page
+
+
+async def test_what_others_publish_is_text_and_never_breaks_the_page(viewer: Viewer, member: Client):
+    await publish(
+        member,
+        *STRANGE,
+        readings((HTML, HTML), (f"a/{HTML}", {HTML: HTML}), ("huge", 1e308), ("huge", -1e308), gateway=HTML),
+        camera(HTML, "lost", HTML),
+        camera("yard", "failed", {"not": "text"}),
+        readings(("last", 1)),
+    )
+    await viewer.readings_at_least(5)
+
+    seen = await viewer.page.evaluate(
+        "const main = document.querySelector('main');"
+        "return { made: main.querySelectorAll('img, script').length, title: document.title, text: main.innerText }"
+    )
+    assert (seen["made"], seen["title"]) == (0, "farm · edged")
+    assert "<img src=x" in seen["text"]
+    assert "7 not shown" in seen["text"]
+    assert [(one.name[:4], one.state, one.reason[:4]) for one in await viewer.cameras()] == [
+        ("<img", "lost", "<img"),
+        ("yard", "failed", ""),
+    ]
+    assert [line.text for line in viewer.page.console if line.type == "error"] == []
+
+
+async def test_flood_of_topics_is_shown_up_to_a_bound_and_the_rest_is_told(viewer: Viewer, member: Client):
+    for start in range(0, 600, 50):
+        await publish(member, readings(*((f"flood/{start + number}", number) for number in range(50))))
+
+    seen = await viewer.readings_at_least(600)
+    assert len(seen.topics) == 500
+    assert await viewer.page.evaluate("return document.getElementById('reading-count').textContent") == (
+        "600 received, 100 not shown"
+    )
+
+
+async def test_reading_from_the_future_makes_no_other_look_old(viewer: Viewer, member: Client):
+    await publish(member, readings(("wrong", 1), time_ms=1e15), readings(("right", 1)))
+
+    script = """
+        const ages = [...document.querySelectorAll(".foot span:first-child")].map((one) => one.textContent);
+        return ages.length === 2 && ages.every(Boolean) && ages;
+    """
+    ages = await viewer.page.wait_for(script)
+    assert not [age for age in ages if "days" in age or "long" in age]
+
+
+async def test_camera_is_announced_by_members_of_the_channel_only(viewer: Viewer, member: Client, hub: RunningHub):
+    stranger = await hub.client()
+    await publish(stranger, camera("stranger", "live"))
+    await publish(member, camera("yard", "idle"))
+
+    assert (await viewer.camera_in_state("yard", "idle")).name == "yard"
+    assert len(await viewer.cameras()) == 1
+
+
+async def test_camera_with_a_picture_has_a_tile_among_any_number_without(
+    viewer: Viewer, member: Client, hub: RunningHub, browser: Browser
+):
+    await publish(member, *(camera(f"word {number}", "connecting") for number in range(120)))
+    await viewer.page.wait_for("return edgedViewer.cameras().length === 100")
+
+    page = await open_camera(browser, hub, "yard")
+    await viewer.camera_in_state("yard", "live")
+    assert len(await viewer.cameras()) == 100
+    await page.close()
+
+
+async def test_picture_stays_while_the_hub_is_away(viewer: Viewer, hub: RunningHub, browser: Browser):
+    page = await open_camera(browser, hub, "yard")
+    before = await viewer.camera_in_state("yard", "live")
+
+    await hub.end()
+    await viewer.page.wait_for("return edgedViewer.state() === 'reconnecting'")
+    after = await viewer.frames_above("yard", before.frames + 20)
+    assert after.state == "live"
+    await page.close()
+
+
+async def test_stream_without_a_picture_has_no_tile(viewer: Viewer, hub: RunningHub, browser: Browser):
+    page = await browser.open()
+    await page.evaluate(
+        """
+        const sound = new AudioContext().createMediaStreamDestination();
+        globalThis.peer = new sdk.MeteredPeer({ apiKey: arg.key, url: arg.url });
+        peer.addStream(sound.stream, { name: "microphone" });
+        await peer.join("farm");
+        """,
+        {"key": KEY, "url": f"ws://127.0.0.1:{hub.port}"},
+    )
+    await page.wait_for("return [...peer.peers.values()].some((one) => one.state === 'connected')")
+    assert await viewer.cameras() == []
+    await page.close()
+
+
+@pytest.mark.parametrize(
+    ("fragment", "sentence"),
+    [
+        ("channel=farm&key=wrong", "The hub does not know this key; give one that it was started with."),
+        (f"channel=_metered/x&key={KEY}", "This channel belongs to the hub itself; choose another name."),
+        (f"channel=a%01b&key={KEY}", "This is not a channel name: it may have 256 bytes, and no control characters."),
+        (f"channel={'a' * 257}&key={KEY}", "This is not a channel name: it may have 256 bytes, and no"),
+    ],
+)
+async def test_what_cannot_be_joined_is_said_and_asked_again(
+    fragment: str, sentence: str, hub: RunningHub, browser: Browser
+):
+    page = await browser.open(f"http://127.0.0.1:{hub.port}/#{fragment}")
+    await page.wait_for("return edgedViewer.state() === 'failed'")
+
+    said = await page.evaluate(
+        "return [document.getElementById('notice').textContent, document.getElementById('join').hidden]"
+    )
+    assert said[0].startswith(sentence)
+    assert said[1] is False
+    await page.close()
