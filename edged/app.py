@@ -12,7 +12,7 @@ import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +26,7 @@ from edged.systemd import Notifier
 _log = logging.getLogger(__name__)
 
 _STOP_STAGE_S = 10.0
+_WEBRTC = ("aiortc", "av")
 EXIT_FAILED = 1
 
 Up = Callable[[str], None]
@@ -123,15 +124,14 @@ class Gateway:
         """Show the cameras of one channel until cancelled."""
         name = f"channel {channel}"
         report = self._board.reporter(name)
-        try:
-            # In a thread, for it takes a second on a small board, and sensors should not wait for it.
-            await asyncio.to_thread(import_module, "edged.cameras.channel")
-            from edged.cameras.channel import CameraChannel  # noqa: PLC0415 - only cameras need WebRTC
-        except ImportError as err:
-            sentence = f"its cameras are not shown: WebRTC cannot be loaded ({err}); install aiortc"
+        # It is loaded with the first viewer; that it is not there should be known before.
+        if absent := [library for library in _WEBRTC if find_spec(library) is None]:
+            sentence = f"its cameras are not shown: WebRTC is not installed; install {' and '.join(absent)}"
             _log.error("%s: %s", name, sentence)
             report("failed", sentence)
             return
+        from edged.cameras.channel import CameraChannel  # noqa: PLC0415 - a gateway of sensors loads no cameras
+
         part = CameraChannel(
             channel, cameras, gateway=self._name, open_peer=self._link.open_peer, report=self._board.reporter
         )

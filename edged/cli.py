@@ -34,9 +34,8 @@ class Command:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    parser = _parser(words)
-    arguments = parser.parse_args(words)
     try:
+        arguments = _parser(words).parse_args(words)
         return int(_COMMANDS[arguments.command].run(arguments))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
@@ -65,6 +64,14 @@ def _complain(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
+def _refuse(err: Exception) -> int:
+    from edged.log import Redactor
+
+    # Faults never show a value that may be secret; this is for keys that are not what they should be.
+    _complain(Redactor()(str(err)))
+    return EXIT_CONFIG
+
+
 def _config_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", default=DEFAULT_CONFIG, help=f"settings file ({DEFAULT_CONFIG})")
 
@@ -78,8 +85,7 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         settings = load(arguments.config, Settings)
     except SettingsError as err:
-        _complain(str(err))
-        return EXIT_CONFIG
+        return _refuse(err)
     log.configure(settings.log.level, secrets_in(settings))
     from edged.app import run
 
@@ -97,8 +103,7 @@ def _check(arguments: argparse.Namespace) -> int:
     try:
         settings = load(arguments.file, Settings, warn=lambda sentence: _complain(f"warning: {sentence}"))
     except SettingsError as err:
-        _complain(str(err))
-        return EXIT_CONFIG
+        return _refuse(err)
     cameras, routes = len(settings.cameras), len(settings.telemetry.routes)
     _say(f"{arguments.file}: good; {_count(cameras, 'camera')}, {_count(routes, 'telemetry route')}")
     return 0
@@ -116,8 +121,7 @@ def _config(arguments: argparse.Namespace) -> int:
     try:
         settings = load(arguments.config, Settings, warn=lambda sentence: _complain(f"warning: {sentence}"))
     except SettingsError as err:
-        _complain(str(err))
-        return EXIT_CONFIG
+        return _refuse(err)
     _say(effective(settings).rstrip("\n"))
     return 0
 

@@ -82,8 +82,8 @@ class HubLink:
         return _Client(self._settings.url, **self._options())
 
     def open_peer(self) -> MeteredPeer:
-        """Return a new peer, not yet joined; loads WebRTC."""
-        from edged.hub_peer import HubPeer  # noqa: PLC0415 - a gateway without cameras never loads WebRTC
+        """Return a new peer, not yet joined."""
+        from edged.hub_peer import HubPeer  # noqa: PLC0415 - a gateway without cameras needs no peers
 
         return HubPeer(self._settings.url, **self._options())
 

@@ -1,4 +1,4 @@
-"""A peer of the hub whose first connection fails with our sentence. Loading this loads WebRTC."""
+"""A peer of the hub whose first connection fails with our sentence."""
 
 from __future__ import annotations
 

@@ -9,14 +9,15 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from typing import TextIO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 _MASK = "***"
 _MIN_SECRET = 3
 _SHORT_SECRET = 8
 _THIRD_PARTIES = ("websockets", "metered_realtime.websocket", "aiortc", "aioice", "libav", "asyncio", "paho")
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
-_USERINFO = re.compile(r"(\b[a-z][a-z0-9+.-]{1,15}://)[^\s/@\"'<>]+@", re.IGNORECASE)
+_USERINFO = re.compile(r"(\b[a-z][a-z0-9+.-]{1,15}://)[^\s/\"'<>]+@", re.IGNORECASE)
+_HOST_END = re.compile(r"[/?#]")
 _QUERY = re.compile(r"\b(key|token|password|secret|credential)=[^\s&#\"'<>]+", re.IGNORECASE)
 _KEYS = re.compile(r"\b(pk_live_|pk_test_|sk_live_|sk_secret_|sk_)(?!id_)[A-Za-z0-9_-]+")
 
@@ -38,10 +39,8 @@ class Redactor:
 def _words_of(secret: str) -> Iterable[str]:
     """The parts of a setting that must not be seen: of a URL its password only, so that hosts stay readable."""
     if "://" in secret:
-        try:
-            password = urlsplit(secret).password or ""
-        except ValueError:
-            password = ""
+        authority = _HOST_END.split(secret.partition("://")[2], 1)[0]
+        password = authority.rpartition("@")[0].partition(":")[2]
         found: tuple[str, ...] = (password, unquote(password))
     elif secret.endswith(":"):
         found = ()

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
 from edged import settings_checks as checks
+from metered_realtime.media.rtsp_url import parse_rtsp_url
 
 DEFAULT_HUB_URL = "wss://rms.metered.ca"
 DEFAULT_CHANNEL = "edged"
@@ -144,7 +144,7 @@ class CameraSettings:
 
     name: str = setting("", "Name of the camera (the key in the file).", check=checks.name_fault)
     source: Secret = required(
-        "Where the picture comes from: rtsp://host/path, or test: for a built-in picture.",
+        'Where the picture comes from: rtsp://host/path, or "test:" for a built-in picture.',
         check=checks.camera_source_fault,
     )
     username: str = setting("", "Camera user, if it is not in `source`.")
@@ -164,7 +164,7 @@ class CameraSettings:
         """Find a camera user given twice, or a password without a user."""
         if self.source == "test:":
             return
-        has_user = urlsplit(self.source.reveal()).username is not None
+        has_user = parse_rtsp_url(self.source.reveal()).username is not None
         if has_user and (self.username or self.password):
             key = "username" if self.username else "password"
             yield key, "the camera user is already part of source; keep one of the two"

@@ -4,9 +4,8 @@ by its default so that the rest of the file is still checked."""
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Protocol
@@ -66,7 +65,8 @@ class Builder:
 
     def _section(self, cls: type, node: Node, path: str, given: Mapping[str, Any]) -> Any:
         if not isinstance(node, MappingNode):
-            self._list.add(path, f"expected a group of keys, got {describe(node)}", node)
+            first = next(field.name for field in dataclasses.fields(cls) if field.name not in given)
+            self._list.add(path, _no_group(node, first), node)
             return _FAULTY
         kinds = typing.get_type_hints(cls)
         known = {field.name: field for field in dataclasses.fields(cls) if field.name not in given}
@@ -153,9 +153,8 @@ class Builder:
     def _checked(self, value: Any, kind: type, metadata: Mapping[str, Any]) -> Any:
         minimum, maximum, choices = (metadata.get(name) for name in ("minimum", "maximum", "choices"))
         if choices and value not in choices:
-            near = difflib.get_close_matches(str(value), choices, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise WrongValueError(f"{value!r} is not one of {', '.join(choices)}{hint}")
+            near = _nearest(str(value), choices)
+            raise WrongValueError(f"{value!r} is not one of {', '.join(choices)}" + (f"; {near}" if near else ""))
         if kind in {int, float}:
             if minimum is not None and value < minimum:
                 raise WrongValueError(f"{value} is too small; {_range(minimum, maximum)}")
@@ -179,7 +178,8 @@ class Builder:
         if keyed_by:
             return self._named(kind, node, path, keyed_by)
         if not isinstance(node, SequenceNode):
-            self._list.add(path, f"expected a list, got {describe(node)}; begin each entry with '- '", node)
+            what = describe(node, is_secret=True)
+            self._list.add(path, f"expected a list, got {what}; begin each entry with '- '", node)
             return _FAULTY
         made = []
         each = {**metadata, "check": None}
@@ -197,7 +197,8 @@ class Builder:
 
     def _named(self, kind: type, node: Node, path: str, keyed_by: str) -> Any:
         if not isinstance(node, MappingNode):
-            self._list.add(path, f"expected names with a group of keys under each, got {describe(node)}", node)
+            what = describe(node, is_secret=True)
+            self._list.add(path, f"expected names with a group of keys under each, got {what}", node)
             return _FAULTY
         field = next(one for one in dataclasses.fields(kind) if one.name == keyed_by)
         made = []
@@ -219,7 +220,7 @@ class Builder:
         if is_null(node):
             return MappingProxyType({})
         if not isinstance(node, MappingNode):
-            self._list.add(path, f"expected a group of keys, got {describe(node)}", node)
+            self._list.add(path, _no_group(node, "role"), node)
             return _FAULTY
         value = self._json(node, path, 0)
         return _FAULTY if value is _FAULTY else MappingProxyType(value)
@@ -259,6 +260,12 @@ class Builder:
                 self._list.mark(target_at)
 
 
+def _no_group(node: Node, example: str) -> str:
+    """What stands where keys should is not shown: it may be an address with its login, or `key:SECRET` in one."""
+    hint = f"; write {example}: VALUE, with a space after the ':'" if isinstance(node, ScalarNode) else ""
+    return f"expected a group of keys, got {describe(node, is_secret=True)}{hint}"
+
+
 def _range(minimum: float | None, maximum: float | None) -> str:
     if minimum is not None and maximum is not None:
         return f"give {minimum} to {maximum}"
@@ -266,7 +273,11 @@ def _range(minimum: float | None, maximum: float | None) -> str:
 
 
 def _unknown(key: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(key, known, 1)
-    if near:
-        return f"unknown key; did you mean {near[0]!r}?"
-    return f"unknown key; known here: {', '.join(known)}"
+    return f"unknown key; {_nearest(key, known) or 'known here: ' + ', '.join(known)}"
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - a file without faults never needs it
+
+    near = get_close_matches(word.lower(), list(known), 1)
+    return f"did you mean {near[0]!r}?" if near else ""

@@ -6,6 +6,9 @@ from __future__ import annotations
 import re
 from urllib.parse import SplitResult, urlsplit
 
+from metered_realtime.media.rtsp_errors import RtspUrlError
+from metered_realtime.media.rtsp_url import parse_rtsp_url
+
 _LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _RESERVED_CHANNELS = ("_metered/", "_internal/", "_system/")
 _MAX_CHANNEL = 256
@@ -13,6 +16,8 @@ _MAX_TOPIC_BYTES = 65535
 _MAX_NAME = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _CAMERA_SCHEMES = frozenset({"rtsp", "rtsps"})
+# The first / ? or # ends the host; an '@' behind it is most likely the end of a login.
+_CUT_LOGIN = re.compile(r"[^/?#]*(/[^?]*@|[?#].*@)")
 
 
 def _has_control_characters(text: str) -> bool:
@@ -52,11 +57,15 @@ def camera_source_fault(source: str) -> str:
     """Check where a camera's picture comes from."""
     if source == "test:":
         return ""
-    parts = _split(source)
-    if parts is None or parts.scheme not in _CAMERA_SCHEMES:
+    scheme, found, rest = source.strip().partition("://")
+    if not found or scheme.lower() not in _CAMERA_SCHEMES:
         return 'not a camera source; give rtsp://host/path, rtsps://host/path, or "test:" for a built-in picture'
-    if not parts.hostname:
-        return f"the camera's host is missing; write {parts.scheme}://host/path"
+    if _CUT_LOGIN.match(rest):
+        return "a password with / ? or # cuts the address short; give it as `password`, its user as `username`"
+    try:
+        parse_rtsp_url(source)
+    except RtspUrlError as err:
+        return str(err)
     return ""
 
 
@@ -114,4 +123,6 @@ def host_fault(host: str) -> str:
         return "a host name must not be empty; for example: 127.0.0.1"
     if "://" in host or "/" in host or "@" in host or any(char.isspace() for char in host):
         return "only a host name or an address is given here, without scheme, user and path; for example: 127.0.0.1"
+    if host.count(":") == 1:
+        return "the port does not belong here; give it as `port`"
     return ""

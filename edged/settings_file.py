@@ -53,14 +53,8 @@ def _read(file: Path) -> str:
     try:
         with file.open("rb") as stream:
             data = stream.read(_MAX_FILE_BYTES + 1)
-    except FileNotFoundError:
-        raise refuse("there is no such file; write one, or name another") from None
-    except IsADirectoryError:
-        raise refuse("is a directory; name a file in it") from None
-    except PermissionError:
-        raise refuse("may not be read by this user; check its owner and mode") from None
     except OSError as err:
-        raise refuse(f"cannot be read: {err.strerror or err}") from None
+        raise refuse(_why_unreadable(err)) from None
     if len(data) > _MAX_FILE_BYTES:
         raise refuse(f"is larger than {_MAX_FILE_BYTES} bytes; this is not a settings file")
     try:
@@ -68,6 +62,16 @@ def _read(file: Path) -> str:
     except UnicodeDecodeError as err:
         line, column = position_of(data[: err.start].decode("utf-8-sig", "replace"), err.start)
         raise refuse("is not UTF-8 here; save the file as UTF-8", line, column) from None
+
+
+def _why_unreadable(err: OSError) -> str:
+    if isinstance(err, FileNotFoundError):
+        return "there is no such file; write one, or name another"
+    if isinstance(err, IsADirectoryError):
+        return "is a directory; name a file in it"
+    if isinstance(err, PermissionError):
+        return "may not be read by this user; check its owner and mode"
+    return f"cannot be read: {err.strerror or err}"
 
 
 class _Disk:
@@ -85,7 +89,7 @@ class _Disk:
             with path.open("rb"):
                 return ""
         except OSError as err:
-            return f"{path} cannot be read: {err.strerror or err}"
+            return f"{path}: {_why_unreadable(err)}"
 
     def secret(self, path: Path) -> str:
         try:
@@ -93,7 +97,7 @@ class _Disk:
                 mode = stat.S_IMODE(path.stat().st_mode)
                 data = stream.read(_MAX_SECRET_BYTES + 1)
         except OSError as err:
-            raise SecretFileError(f"{path} cannot be read: {err.strerror or err}") from None
+            raise SecretFileError(f"{path}: {_why_unreadable(err)}") from None
         return self._checked_secret(path, mode, data)
 
     def _checked_secret(self, path: Path, mode: int, data: bytes) -> str:

@@ -30,13 +30,19 @@ _GUESSES = {
     "merge": "a merge key",
     "value": "a default value",
 }
+# What the parser shows of the text: a name after * or &, or the handle of a tag; it may be part of a password.
+_SHOWN_TEXT = re.compile(r"(alias|anchor|handle) '.*'", re.DOTALL)
+_MISPLACED_COLON = "a ':' where none fits; check the indentation and the space after the ':' above, or quote the text"
+# The parser in C and the one in Python do not always use the same words.
 _ADVICE = {
-    "mapping values are not allowed in this context": "a ':' where none fits; check the indentation, or quote the text",
+    "mapping values are not allowed in this context": _MISPLACED_COLON,
+    "mapping values are not allowed here": _MISPLACED_COLON,
     "found undefined alias": "an alias (*name) without its anchor (&name); put a text that begins with * in quotes",
     "but found another document": "'---' begins a second document; a settings file holds one",
     "did not find expected key": "not in line with its group; indent with the same number of spaces",
     "could not find expected ':'": "a key without its ':'",
-    "found unexpected end of stream": "the file ends inside a quoted text; a closing quote is missing",
+    "found unexpected end of stream": "a quoted text begins here and does not end; a closing quote is missing",
+    "did not find expected alphabetic or numeric character": "put a text that begins with * or & in quotes",
 }
 
 
@@ -54,7 +60,7 @@ class WrongValueError(Exception):
     """One value is not what its setting takes; the text says what it is and what would be right."""
 
 
-def compose(text: str) -> Node | None:
+def compose(text: str, loader: Any = _LOADER) -> Node | None:
     """Parse the text into nodes, or raise YamlSyntaxError. None is an empty file."""
     bad = _NOT_TEXT.search(text)
     if bad:
@@ -63,8 +69,8 @@ def compose(text: str) -> Node | None:
             f"the character U+{ord(bad[0]):04X} must not stand in a text file; remove it", line, column
         )
     try:
-        _check_bounds(text)
-        return yaml.compose(text, Loader=_LOADER)
+        _check_bounds(text, loader)
+        return yaml.compose(text, Loader=loader)
     except yaml.MarkedYAMLError as err:
         raise _syntax_error(err, text) from None
 
@@ -74,9 +80,10 @@ def position_of(text: str, offset: int) -> tuple[int, int]:
     return text.count("\n", 0, offset) + 1, offset - (text.rfind("\n", 0, offset) + 1) + 1
 
 
-def _check_bounds(text: str) -> None:
+def _check_bounds(text: str, loader: Any) -> None:
     depth = 0
-    for count, event in enumerate(_events(text)):
+    events: Iterator[Any] = yaml.parse(text, Loader=loader)
+    for count, event in enumerate(events):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -88,18 +95,16 @@ def _check_bounds(text: str) -> None:
             )
 
 
-def _events(text: str) -> Iterator[Any]:
-    return yaml.parse(text, Loader=_LOADER)
-
-
 def _syntax_error(err: yaml.MarkedYAMLError, text: str) -> YamlSyntaxError:
     mark = err.problem_mark or err.context_mark
+    if err.problem == "found unexpected end of stream":
+        mark = err.context_mark or mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    problem = err.problem or "not valid YAML"
+    problem = _SHOWN_TEXT.sub(r"\1", err.problem or "not valid YAML")
     lines = text.splitlines()
     if err.context_mark and "flow" in (err.context or "") and line > len(lines):
         return YamlSyntaxError("a '[' or '{' is not closed", err.context_mark.line + 1, err.context_mark.column + 1)
-    if line <= len(lines) and "\t" in lines[line - 1][: column + 1] and "token" in problem:
+    if line <= len(lines) and "\t" in lines[line - 1][: column + 1] and ("token" in problem or "tab" in problem):
         return YamlSyntaxError("a tab cannot indent YAML; use spaces", line, column)
     advice = _ADVICE.get(problem)
     if advice is None:
@@ -117,7 +122,7 @@ def describe(node: Node, *, is_secret: bool = False) -> str:
     if is_null(node):
         return "nothing"
     if is_secret:
-        return "something else"
+        return "a single value"
     text = str(node.value)
     return repr(text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "...")
 
@@ -131,14 +136,16 @@ def _plain_tag(node: ScalarNode) -> str:
     """Return what YAML takes an unquoted scalar for: bool, int, null, ...; text is str."""
     tag = str(node.tag)
     if not tag.startswith(_TAG):
-        raise WrongValueError(f"the tag {tag[:_MAX_SHOWN]!r} is not supported; remove it")
+        raise WrongValueError("put a text that begins with ! in quotes; YAML takes it for a tag, and none is supported")
     return tag.removeprefix(_TAG)
 
 
 def read_text(node: Node, *, is_secret: bool = False) -> str:
     """Read a text; a scalar that YAML takes for something else must be quoted."""
-    if not isinstance(node, ScalarNode) or is_null(node):
+    if not isinstance(node, ScalarNode):
         raise WrongValueError(f"expected a text, got {describe(node, is_secret=is_secret)}")
+    if is_null(node):
+        raise WrongValueError("expected a text, got nothing; put a text that begins with # in quotes")
     tag = _plain_tag(node)
     if tag != "str":
         shown = "this value" if is_secret else describe(node)

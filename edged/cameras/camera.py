@@ -12,9 +12,9 @@ from edged.cameras.demand import Demand
 from edged.cameras.errors import owner_error
 from edged.cameras.pictures import Pictures, open_pictures
 from edged.cameras.state import CameraStatus, idle, next_status
+from edged.cameras.track import CameraTrack
 from edged.settings import CameraSettings
 from edged.supervise import Report, keep_running
-from metered_realtime.media.encoded import EncodedVideoSource
 from metered_realtime.media.rtsp import RtspError, VideoDescription
 
 _log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def _wall_ms() -> int:
 
 
 class Camera:
-    """`source` is what viewers read and lives as long as the camera object, over every reconnect."""
+    """`track` is what viewers read and lives as long as the camera object, over every reconnect."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Camera:
     ) -> None:
         self.name = settings.name
         self.settings = settings
-        self.source = EncodedVideoSource(on_demand=self._watched, clock=clock)
+        self.track = CameraTrack(on_demand=self._watched, clock=clock)
         self.status: CameraStatus = idle(wall_ms())
         self._report = report
         self._on_status = on_status
@@ -75,9 +75,10 @@ class Camera:
         await self._sleep(max(0.0, self._not_before_s - self._clock()))
         is_up = False
         try:
+            await self.track.load()
             async with self._open_source(self.settings) as pictures:
                 async for unit in pictures.access_units():
-                    self.source.push(unit)
+                    self.track.push(unit)
                     if not is_up:
                         is_up = True
                         up(_describe(pictures.video))
@@ -87,7 +88,7 @@ class Camera:
             self._not_before_s = self._clock() + (told.retry_after_s or 0.0)
             raise told from error
         finally:
-            self.source.rebase()
+            self.track.rebase()
 
     def _warn_of_b_frames(self, video: VideoDescription) -> None:
         if video.has_b_frames and not self._warned:

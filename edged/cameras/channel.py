@@ -10,9 +10,10 @@ from typing import Any
 
 from edged.cameras.announcements import Announcements
 from edged.cameras.camera import Camera, Open
+from edged.cameras.errors import LinkLostError
 from edged.cameras.pictures import open_pictures
 from edged.settings import CameraSettings
-from edged.supervise import Report
+from edged.supervise import Report, keep_running
 from metered_realtime import (
     FatalError,
     MediaStream,
@@ -34,7 +35,7 @@ class CameraChannel:
     """Two lives, both for the application's task group: `run_cameras()` for ever, and `run(up)`, one membership of
     the channel, inside `keep_running`. The cameras and their sources outlive every membership.
 
-    `report(name)` gives the status board's reporter for one camera ("camera yard").
+    `report(name)` gives the status board's reporter for the channel ("channel farm") and one camera ("camera yard").
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class CameraChannel:
         self._channel = channel
         self._gateway = gateway
         self._open_peer = open_peer
+        self._report = report(f"channel {channel}")
         self._news = Announcements(settings.name for settings in cameras)
         self._wake: Callable[[], None] | None = None
         self._cameras = {
@@ -81,12 +83,31 @@ class CameraChannel:
         try:
             await peer.join(self._channel)
             for camera in self._cameras.values():
-                peer.add_stream(MediaStream([camera.source], id=f"camera-{camera.name}"), self._facts(camera.settings))
-            up(f"joined channel {self._channel}")
-            await membership.announce()
+                peer.add_stream(MediaStream([camera.track], id=f"camera-{camera.name}"), self._facts(camera.settings))
+            up(self._joined)
+            await self._announce(membership)
         finally:
             self._wake = None
             await peer.close()
+
+    @property
+    def _joined(self) -> str:
+        return f"joined channel {self._channel}"
+
+    async def _announce(self, membership: _Membership) -> None:
+        """Tell the states of the cameras to the others, and those of the link to the operator."""
+
+        def tell(state: str, detail: str) -> None:
+            if state != "connecting":  # it stays lost until it is back
+                self._report(state, detail)
+
+        words = keep_running(f"channel {self._channel}", partial(membership.watch_link, self._joined), report=tell)
+        watcher = asyncio.create_task(words, name=f"link of channel {self._channel}")
+        try:
+            await membership.announce()
+        finally:
+            watcher.cancel()
+            await asyncio.wait([watcher])
 
     def _tell_all(self, name: str) -> None:
         self._news.changed(name)
@@ -105,6 +126,8 @@ class _Membership:
         self._news = news
         self._message_of = message_of
         self._awake = asyncio.Event()
+        self._link_moved = asyncio.Event()
+        self._link_broke = False
         self._fatal: Exception | None = None
         peer.on(FatalError, self._end)
         peer.on(PeerJoined, self._arrived)
@@ -133,6 +156,20 @@ class _Membership:
                 _log.debug("the state of camera %s was not sent: %s", camera, error)
         raise self._fatal
 
+    async def watch_link(self, detail: str, up: Callable[[str], None]) -> None:
+        """One spell of the link, for `keep_running`: raises LinkLostError when it breaks. The first is up already."""
+        if self._link_broke:
+            await self._until_link("joined")
+            up(detail)
+        await self._until_link("reconnecting")
+        self._link_broke = True
+        raise LinkLostError("the connection to the hub is lost")
+
+    async def _until_link(self, state: str) -> None:
+        while self._peer.state != state:
+            self._link_moved.clear()
+            await self._link_moved.wait()
+
     def _end(self, event: FatalError) -> None:
         self._fatal = event.err
         self.wake()
@@ -147,4 +184,5 @@ class _Membership:
     def _moved(self, event: StateChange) -> None:
         if event.to == "joined":
             self._news.rejoined()
+        self._link_moved.set()
         self.wake()

@@ -11,6 +11,10 @@ class CameraError(EdgedError):
     """A camera cannot be shown at the moment; `retry_after_s` is set where somebody has to change a setting."""
 
 
+class LinkLostError(EdgedError):
+    """The connection to the hub broke; the peer mends it by itself."""
+
+
 def owner_error(error: RtspError, settings: CameraSettings) -> CameraError:
     """Return the error as the owner of the settings should read it."""
     retry_after_s = getattr(error, "retry_after_s", None)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from fractions import Fraction
 from typing import Any, Self
-
-import av
 
 from edged.cameras.errors import CameraError
 from metered_realtime.media.access_unit import CLOCK_RATE, AccessUnit
@@ -58,16 +56,7 @@ class TestPicture:
     async def __aenter__(self) -> Self:
         self._frames = await asyncio.to_thread(self._clip.frames)
         sps = parse_sps(next(nal for nal in split_annex_b(self._frames[0][0]) if nal_type(nal) == NAL_SPS))
-        self._video = VideoDescription(
-            "H264",
-            sps.width,
-            sps.height,
-            sps.profile,
-            sps.level,
-            sps.chroma_format,
-            sps.profile_level_id,
-            sps.has_b_frames,
-        )
+        self._video = VideoDescription.of(sps, has_b_frames=sps.has_b_frames)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -95,6 +84,8 @@ class TestPicture:
 
 
 def _encode() -> tuple[tuple[bytes, bool], ...]:
+    import av  # noqa: PLC0415 - only a picture that is watched needs the encoder
+
     try:
         codec: Any = av.CodecContext.create("libx264", "w")
     except (ValueError, av.FFmpegError) as error:
@@ -114,25 +105,27 @@ def _encode() -> tuple[tuple[bytes, bool], ...]:
         "tune": "zerolatency",
         "x264-params": "scenecut=0:sliced-threads=0:threads=1",
     }
-    packets = [packet for index in range(_FRAMES) for packet in codec.encode(_draw(index))]
+    packets = []
+    for index in range(_FRAMES):
+        frame = av.VideoFrame(WIDTH, HEIGHT, "yuv420p")
+        frame.pts = index
+        _draw(frame.planes, index)
+        packets += codec.encode(frame)
     packets += codec.encode(None)
     return tuple((bytes(packet), packet.is_keyframe) for packet in packets)
 
 
-def _draw(index: int) -> av.VideoFrame:
+def _draw(planes: Sequence[Any], index: int) -> None:
     """A bright bar that crosses the picture once per clip, before a colour that goes round once."""
-    frame = av.VideoFrame(WIDTH, HEIGHT, "yuv420p")
-    frame.pts = index
     turn = index / _FRAMES
     left = round(turn * WIDTH)
     row = bytearray(48 + (column * 96) // WIDTH for column in range(WIDTH))
     for column in range(_BAR_WIDTH):
         row[(left + column) % WIDTH] = 235
     triangle = abs(2 * turn - 1)
-    _fill(frame.planes[0], bytes(row), HEIGHT)
-    _fill(frame.planes[1], bytes((64 + round(128 * triangle),)) * (WIDTH // 2), HEIGHT // 2)
-    _fill(frame.planes[2], bytes((192 - round(128 * triangle),)) * (WIDTH // 2), HEIGHT // 2)
-    return frame
+    _fill(planes[0], bytes(row), HEIGHT)
+    _fill(planes[1], bytes((64 + round(128 * triangle),)) * (WIDTH // 2), HEIGHT // 2)
+    _fill(planes[2], bytes((192 - round(128 * triangle),)) * (WIDTH // 2), HEIGHT // 2)
 
 
 def _fill(plane: Any, row: bytes, rows: int) -> None:

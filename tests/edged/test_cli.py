@@ -66,6 +66,24 @@ def test_a_missing_file_is_one_sentence(tmp_path, capsys, command):
     assert capsys.readouterr().err == f"{path}: there is no such file; write one, or name another\n"
 
 
+@pytest.mark.parametrize("command", [["check", "FILE"], ["config", "--config", "FILE"], ["run", "--config", "FILE"]])
+def test_a_login_that_stands_where_a_name_should_is_masked(file, capsys, command):
+    path = file("cameras:\n  rtsp://admin:hidden@cam/1:\n    linger_s: 5\n")
+    assert main([path if word == "FILE" else word for word in command]) == 78
+    err = capsys.readouterr().err
+    assert f"{path}:2:3: cameras.rtsp://***@cam/1: a name holds" in err
+    assert "hidden" not in err
+
+
+def test_an_interrupt_while_the_arguments_are_read_is_no_traceback(monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    # That loads the modules of the command, which is most of its start.
+    monkeypatch.setattr("argparse.ArgumentParser.parse_args", interrupted)
+    assert main(["hub"]) == 130
+
+
 def test_the_effective_settings_are_shown_without_secrets(file, capsys):
     assert main(["config", "--config", file(GOOD)]) == 0
     out = capsys.readouterr().out

@@ -24,6 +24,7 @@ def _logging_as_before():
     [
         ("rtsp://user:pw@cam/1 failed", "rtsp://***@cam/1 failed"),
         ("rtsps://user@cam/1", "rtsps://***@cam/1"),
+        ("rtsp://user:p@ss@cam/1", "rtsp://***@cam/1"),
         ("GET /v1?key=pk_live_1&x=2 HTTP", "GET /v1?key=***&x=2 HTTP"),
         ("wss://h/v1?token=ey.J.x'", "wss://h/v1?token=***'"),
         ("the key pk_live_abc-1 is wrong", "the key pk_live_*** is wrong"),
@@ -45,8 +46,10 @@ def test_the_secrets_of_the_settings_are_masked_wherever_they_stand():
     assert redact("ab test: rtsp://cam/2 cam") == "ab test: rtsp://cam/2 cam"
 
 
-def test_a_malformed_address_among_the_secrets_is_no_error():
-    assert Redactor(["rtsp://[u:p@"])("x") == "x"
+def test_the_password_of_an_address_that_urllib_refuses_is_masked_too():
+    assert Redactor(["rtsp://u:geheim@[::1"])("geheim") == "***"
+    assert Redactor(["rtsp://u:geheim@\u2100/1"])("geheim") == "***"
+    assert Redactor(["rtsp://u:p@ssword@cam"])("p@ssword") == "***"
 
 
 def test_a_line_for_people_has_time_and_level():

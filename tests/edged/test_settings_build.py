@@ -116,14 +116,17 @@ telemetry:
         ("mqtt: {port: 70000}", "70000 is too large; give 1 to 65535"),
         ("telemetry: {outbox: {memory_bytes: 1}}", "1 is too small; give at least 4096"),
         ("hub: {channel: a, channel: b}", "1:19: hub.channel: given twice; it is already in line 1"),
-        ("hub: x", "1:6: hub: expected a group of keys, got 'x'"),
+        ("hub: x", "1:6: hub: expected a group of keys, got a single value; write url: VALUE, with a space"),
+        ("hub: []", "1:6: hub: expected a group of keys, got a list"),
+        ("HUB: {}", "1:1: HUB: unknown key; did you mean 'hub'?"),
+        ("log: {level: WARN}", "did you mean 'warning'?"),
         ("[]", "1:1: : expected a group of keys, got a list"),
         ("telemetry: {routes: {topic: a}}", "expected a list, got a group of keys; begin each entry with '- '"),
         ("cameras: [a]", "1:10: cameras: expected names with a group of keys under each, got a list"),
         ("cameras: {a b: {source: 'test:'}}", "1:11: cameras.a b: a name holds letters"),
         ("cameras: {on: {source: 'test:'}}", "1:11: cameras: a key is a text; 'on' is true or false"),
         ("cameras: {a: {source: 'test:', name: b}}", "cameras.a.name: unknown key"),
-        ("cameras: {a: {source: 'test:', metadata: 5}}", "cameras.a.metadata: expected a group of keys, got '5'"),
+        ("cameras: {a: {source: 'test:', metadata: 5}}", "cameras.a.metadata: expected a group of keys, got a single"),
         ("cameras: {a: {source: 'test:', metadata: {t: off}}}", "cameras.a.metadata.t: expected true or false"),
         ("? [a]\n: b", "1:3: : a key must be a single word"),
         ("<<: {a: 1}", "1:1: : merge keys (<<) are not supported; repeat the keys"),
@@ -131,6 +134,25 @@ telemetry:
 )
 def test_a_fault_says_where_what_and_what_would_be_right(text, expected):
     assert any(expected in line for line in faults(text)), faults(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cameras: {yard: 'rtsp://admin:hunter2@cam/1'}",
+        "cameras: 'rtsp://admin:hunter2@cam/1'",
+        "cameras: ['rtsp://admin:hunter2@cam/1']",
+        "cameras: {yard: {source: 'test:', password: !hunter2 }}",
+        "cameras: {yard: {source: 'test:', metadata: hunter2}}",
+        "hub:\n  key:hunter2",
+        "mqtt: hunter2",
+        "telemetry: {routes: hunter2}",
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_shown(text):
+    found = faults(text)
+    assert found
+    assert "hunter2" not in " ".join(found)
 
 
 def test_a_fault_hides_the_rule_that_it_broke_along_the_way():

@@ -40,7 +40,18 @@ def test_a_bad_origin_gets_a_sentence_with_what_is_right(url, hint):
     assert hint in checks.hub_url_fault(url)
 
 
-@pytest.mark.parametrize("source", ["test:", "rtsp://cam/1", "rtsps://u:p@cam:322/x?y=1", "rtsp://[fe80::1]/1"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "test:",
+        "rtsp://cam/1",
+        "rtsps://u:p@cam:322/x?y=1",
+        "rtsp://[fe80::1]/1",
+        "RTSP://cam",
+        "rtsp://u:p@ss@cam/1",
+        "rtsp://cam/1?user=a@b.c",
+    ],
+)
 def test_a_camera_source_is_good(source):
     assert checks.camera_source_fault(source) == ""
 
@@ -51,6 +62,32 @@ def test_a_camera_source_is_good(source):
 def test_a_bad_camera_source_is_refused_without_showing_it(source):
     fault = checks.camera_source_fault(source)
     assert "rtsp" in fault
+    assert "secret" not in fault
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["rtsp://u:secret@a..b/1", "rtsp://u:secret@cam:99999/1", "rtsp://u:secret@cam:1:2/1", "rtsp://u:secret@cam/1 2"],
+)
+def test_what_the_camera_client_would_refuse_is_refused(source):
+    fault = checks.camera_source_fault(source)
+    assert "the camera address" in fault
+    assert "secret" not in fault
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "rtsp://admin:secret/x@cam/1",
+        "rtsp://admin:p@secret/x@cam/1",
+        "rtsp://admin:12/secret@cam/1",
+        "rtsp://admin:p@secret#x@cam/1",
+        "rtsp://admin:12?secret@cam/1",
+    ],
+)
+def test_a_login_that_breaks_the_address_is_told_where_it_belongs(source):
+    fault = checks.camera_source_fault(source)
+    assert "give it as `password`" in fault
     assert "secret" not in fault
 
 
@@ -98,7 +135,7 @@ def test_a_host_is_a_name_or_an_address(host, good):
     assert (checks.host_fault(host) == "") is good
 
 
-@pytest.mark.parametrize("host", ["mqtt://broker", "broker/x", "u@broker", "a b"])
+@pytest.mark.parametrize("host", ["mqtt://broker", "broker/x", "u@broker", "a b", "192.168.1.2:1883", "broker:1883"])
 def test_a_host_with_more_around_it_is_refused(host):
     assert checks.host_fault(host)
 

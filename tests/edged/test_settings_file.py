@@ -130,12 +130,12 @@ def test_a_secret_file_that_cannot_be_used_is_a_fault_that_does_not_show_it(tmp_
 
 def test_a_missing_secret_file_is_a_fault(tmp_path):
     text = refusal(write(tmp_path / "edged.yaml", "hub: {key_file: key}"))
-    assert f"{tmp_path}/key cannot be read: No such file or directory" in text
+    assert f"{tmp_path}/key: there is no such file; write one, or name another" in text
 
 
 def test_a_missing_certificate_is_a_fault(tmp_path):
     text = refusal(write(tmp_path / "edged.yaml", "mqtt: {tls: true, ca_file: ca.pem}"))
-    assert f"mqtt.ca_file: {tmp_path}/ca.pem cannot be read: No such file or directory" in text
+    assert f"mqtt.ca_file: {tmp_path}/ca.pem: there is no such file; write one, or name another" in text
 
 
 def test_the_settings_of_the_hub_are_read_the_same_way(tmp_path):

@@ -1,6 +1,7 @@
 """YAML without its guesses: positions, bounds, single values."""
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,12 +60,27 @@ def test_the_advice_for_a_guess_shows_the_quoted_value():
         read_scalar(str, value_node("no"))
 
 
-@pytest.mark.parametrize("text", ["123456", "0777", "[12345]", "{a: 123456}", "!x 123456", "~"])
+@pytest.mark.parametrize("text", ["123456", "0777", "[12345]", "{a: 123456}", "!x 123456", "!123456", "~"])
 def test_a_wrong_secret_is_not_shown(text):
     with pytest.raises(WrongValueError) as caught:
         read_scalar(Secret, value_node(text))
     assert "123456" not in str(caught.value)
     assert "0777" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["*123456", "&123456 *123456", "!123456!x a"])
+@pytest.mark.parametrize("loader", [yaml.SafeLoader, yaml.CSafeLoader])
+def test_a_secret_that_breaks_the_syntax_is_not_shown(text, loader):
+    with pytest.raises(YamlSyntaxError) as caught:
+        compose(f"k: {text}", loader)
+    assert "123456" not in caught.value.problem
+
+
+def test_a_text_that_yaml_takes_for_a_comment_or_a_tag_is_told_to_be_quoted():
+    with pytest.raises(WrongValueError, match="begins with # in quotes"):
+        read_scalar(str, value_node("#hunter2"))
+    with pytest.raises(WrongValueError, match="begins with ! in quotes"):
+        read_scalar(str, value_node("!hunter2"))
 
 
 @pytest.mark.parametrize("text", ["yes", "on", "True", '"true"', "1", "[]", "~"])
@@ -113,9 +129,13 @@ def test_free_values_are_not_guessed_either(text):
     [
         ("a:\n\tb: 1", 2, 1, "tab"),
         ("a:\n  b: x: y", 2, 7, "quote"),
-        ('a:\n  b: "x', 2, 8, "closing quote"),
+        ("a:\n  b: 1\n\tc: 1", 3, 1, "tab"),
+        ("a:\n  b:1\n  c: 2", 3, 4, "space after the ':' above"),
+        ('a:\n  b: "x', 2, 6, "closing quote"),
+        ('a:\n  b: "x\n  c: 2\n', 2, 6, "closing quote"),
         ("a: 1\n---\nb: 2", 2, 1, "one"),
         ("a: *b", 1, 4, "quotes"),
+        ("a: *", 1, 5, "begins with * or & in quotes"),
         ("a:\n  b: 1\n c: 2", 3, 2, "indent"),
         ("a: [", 2, 1, "not closed"),
         ("a: [b", 1, 4, "not closed"),

@@ -1,5 +1,6 @@
 """What a fresh interpreter loads. Start-up time and memory on a small board are decided here."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -43,6 +44,17 @@ def third_parties(modules):
     }
 
 
+@contextlib.contextmanager
+def listening_hub(folder):
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'sdk'}", "STATE_DIRECTORY": str(folder)}
+    command = [sys.executable, "-m", "edged", "hub", "--listen", "127.0.0.1:0", "--key", "pk_live_x"]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as hub:
+        try:
+            yield json.loads(hub.stdout.readline())["url"]
+        finally:
+            hub.terminate()
+
+
 def test_importing_the_sdk_loads_the_sdk_only():
     assert third_parties(loaded_by("import metered_realtime")) == {"metered_realtime"}
 
@@ -55,7 +67,7 @@ def test_the_signalling_client_needs_websockets_only():
 @pytest.mark.parametrize("words", [["check", "config/edged.yaml"], ["config", "--config", "config/edged.yaml"]])
 def test_looking_at_settings_loads_no_part_of_the_gateway(words):
     modules = loaded_by(f"import os\nos.chdir({str(ROOT)!r})\nfrom edged.cli import main\nassert main({words!r}) == 0")
-    assert third_parties(modules) == {"edged", "yaml"}
+    assert third_parties(modules) == {"edged", "metered_realtime", "yaml"}
     assert "asyncio" not in modules
 
 
@@ -72,3 +84,16 @@ def test_a_gateway_of_sensors_never_loads_webrtc(tmp_path):
     assert {"paho", "websockets", "yaml"} <= third_parties(modules)
     assert "edged.telemetry.telemetry" in modules
     assert not {name for name in modules if name.startswith(("edged.cameras", "edged.hub.", "edged.demo"))}
+
+
+def test_a_camera_that_nobody_watches_loads_no_webrtc(tmp_path):
+    with listening_hub(tmp_path) as url:
+        config = tmp_path / "edged.yaml"
+        config.write_text(
+            f"hub: {{url: '{url}', key: pk_live_x}}\n"
+            "cameras: {yard: {source: 'rtsp://127.0.0.1:9/1'}, test: {source: 'test:'}}\n"
+        )
+        code = f'from edged.cli import main\nassert main(["run", "--config", {str(config)!r}]) == 0'
+        modules = loaded_by(code, until=("joined channel",), STATE_DIRECTORY=str(tmp_path))
+    assert not third_parties(modules) & HEAVY
+    assert {"edged.cameras.camera", "metered_realtime.peer"} <= modules

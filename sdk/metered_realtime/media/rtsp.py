@@ -12,6 +12,7 @@ from typing import Self
 from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.fanout import ReaderQueue
 from metered_realtime.media.h264_rtp import AssemblerStats, H264Assembler
+from metered_realtime.media.h264_sps import Sps
 from metered_realtime.media.rtsp_auth import Authenticator
 from metered_realtime.media.rtsp_dialogue import RtspDialogue
 from metered_realtime.media.rtsp_errors import (
@@ -57,6 +58,20 @@ class VideoDescription:
     chroma_format: str | None = None
     profile_level_id: str | None = None
     has_b_frames: bool | None = None
+
+    @classmethod
+    def of(cls, sps: Sps, *, has_b_frames: bool | None) -> VideoDescription:
+        """Describe H.264 by its sequence parameter set."""
+        return cls(
+            "H264",
+            sps.width,
+            sps.height,
+            sps.profile,
+            sps.level,
+            sps.chroma_format,
+            sps.profile_level_id,
+            has_b_frames,
+        )
 
 
 class RtspClient:
@@ -121,16 +136,7 @@ class RtspClient:
         sps = self._assembler.sps
         if sps is None:
             return VideoDescription("H264", has_b_frames=self._assembler.has_b_frames)
-        return VideoDescription(
-            "H264",
-            sps.width,
-            sps.height,
-            sps.profile,
-            sps.level,
-            sps.chroma_format,
-            sps.profile_level_id,
-            self._assembler.has_b_frames,
-        )
+        return VideoDescription.of(sps, has_b_frames=self._assembler.has_b_frames)
 
     @property
     def dropped_units(self) -> int:

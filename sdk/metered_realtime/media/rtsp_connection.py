@@ -41,6 +41,7 @@ class RtspConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._pending: dict[int, asyncio.Future[RtspResponse]] = {}
         self._cseq = 0
+        self._speaks_rtsp = False
         self._error: RtspError | None = None
         self._gone = asyncio.Event()
 
@@ -86,6 +87,7 @@ class RtspConnection(asyncio.Protocol):
         except RtspFormatError as error:
             self._fail(RtspProtocolError(f"what answers at {self._address} is not an RTSP camera: {error}"))
             return
+        self._speaks_rtsp |= bool(items)
         for item in items:
             if isinstance(item, Interleaved):
                 self._on_frame(item.channel, item.payload)
@@ -97,7 +99,8 @@ class RtspConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Part of asyncio.Protocol."""
         why = "broke off" if exc is not None else "ended"
-        self._end(RtspConnectError(f"the camera at {self._address} {why} the connection"), tell=True)
+        hint = "" if self._speaks_rtsp else " without an answer: is this its RTSP port?"
+        self._end(RtspConnectError(f"the camera at {self._address} {why} the connection{hint}"), tell=True)
         self._gone.set()
 
     def _take_answer(self, response: RtspResponse) -> None:

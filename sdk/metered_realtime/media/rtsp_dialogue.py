@@ -97,7 +97,10 @@ def _sentence(url: RtspUrl, error: OSError) -> str:
         return f"{where} refuses connections: is the port right, and RTSP switched on?"
     if isinstance(error, socket.gaierror):
         return f"the host name of {where} is not known: {error.strerror}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        remedy = "make this machine trust it, or write rtsp:// for a connection that is not encrypted"
+        return f"the certificate of {where} is not accepted ({error.verify_message}): {remedy}"
     if isinstance(error, ssl.SSLError | ConnectionError) and url.scheme == "rtsps":
         reason = getattr(error, "reason", None) or error.strerror or "the connection ended"
-        return f"TLS with {where} failed: {reason}"
+        return f"TLS with {where} failed ({reason}): is this its port for TLS? without TLS it is rtsp://"
     return f"no connection to {where}: {error.strerror or error}"

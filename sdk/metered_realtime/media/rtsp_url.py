@@ -49,6 +49,8 @@ def parse_rtsp_url(text: str) -> RtspUrl:
     host, port_text = _split_port(location)
     if not host:
         raise RtspUrlError(f"the camera address names no host: write {scheme}://HOST/PATH")
+    if not _can_be_looked_up(host):
+        raise RtspUrlError("the host in the camera address is no host name: a part of it is empty or too long")
     username, has_password, password = userinfo.partition(":")
     return RtspUrl(
         scheme,
@@ -60,6 +62,15 @@ def parse_rtsp_url(text: str) -> RtspUrl:
     )
 
 
+def _can_be_looked_up(host: str) -> bool:
+    """What the resolver would refuse with an error of its own kind."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
+
+
 def _split_path(rest: str) -> tuple[str, str]:
     ends = [position for mark in "/?" if (position := rest.find(mark)) >= 0]
     end = min(ends, default=len(rest))
@@ -68,8 +79,10 @@ def _split_path(rest: str) -> tuple[str, str]:
 
 def _split_port(location: str) -> tuple[str, str]:
     if location.startswith("["):
-        host, _, rest = location[1:].partition("]")
-        return host, rest.removeprefix(":")
+        host, closed, rest = location[1:].partition("]")
+        if not closed or (rest and rest[0] != ":"):
+            raise RtspUrlError("the IPv6 address in the camera address is written like rtsp://[fe80::1]:554/path")
+        return host, rest[1:]
     host, _, port = location.partition(":")
     return host, port
 

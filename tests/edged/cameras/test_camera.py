@@ -61,7 +61,7 @@ async def running(source: FakeSource | None, **options: Any) -> AsyncIterator[Wa
 @asynccontextmanager
 async def viewer(watched: Watched) -> AsyncIterator[MediaStreamTrack]:
     """Somebody who watches for the length of a block and reads what comes."""
-    reader = watched.camera.source.open_reader()
+    reader = watched.camera.track.open_reader()
     task = asyncio.create_task(reader.recv())
     try:
         yield reader
@@ -91,13 +91,13 @@ async def test_it_opens_for_the_first_viewer_and_closes_after_the_last() -> None
 
 async def test_it_lingers_after_the_last_viewer() -> None:
     source = FakeSource()
-    async with running(source, linger_s=0.05) as watched:
+    async with running(source, linger_s=0.2) as watched:
         async with viewer(watched):
             life = await source.life()
             life.show(1)
             await watched.states(2)
         async with viewer(watched):
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.3)
             assert not life.closed.is_set(), "the next viewer came in time"
         await asyncio.wait_for(life.closed.wait(), 5)
     assert source.count == 1
@@ -108,15 +108,16 @@ async def test_kept_warm_it_is_open_with_nobody_watching() -> None:
     async with running(source, keep_warm=True) as watched:
         (await source.life()).show(1)
         assert await watched.states(2) == ["connecting", "live"]
-        async with viewer(watched) as reader:
-            assert reader.readyState == "live"
+        reader = watched.camera.track.open_reader()
+        assert (await asyncio.wait_for(reader.recv(), 5)).is_keyframe, "a picture at once"
+        reader.stop()
     assert source.count == 1
 
 
 async def test_viewers_keep_their_session_over_a_lost_camera_and_go_on_with_a_key_frame() -> None:
     source = FakeSource()
     async with running(source) as watched:
-        reader = watched.camera.source.open_reader()
+        reader = watched.camera.track.open_reader()
         waiting = asyncio.create_task(reader.recv())
         first = await source.life()
         first.show(100)
@@ -194,7 +195,15 @@ async def test_a_newcomer_to_a_closed_camera_is_shown_no_old_picture() -> None:
             (await source.life()).show(1)
             await watched.states(2)
         await watched.status()
-        assert watched.camera.source.stats().gop_units == 0
+        reader = watched.camera.track.open_reader()
+        waiting = asyncio.create_task(reader.recv())
+        life = await source.life()
+        life.show(2, key=False)
+        assert await watched.states(2) == ["connecting", "live"]
+        assert not waiting.done()
+        life.show(3)
+        assert (await asyncio.wait_for(waiting, 5)).is_keyframe
+        reader.stop()
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +223,7 @@ async def test_a_real_camera_that_reboots_comes_back_to_the_same_viewer(real_cam
         on_status=lambda: statuses.put_nowait(camera.status.state),
     )
     task = asyncio.create_task(camera.run())
-    reader = camera.source.open_reader()
+    reader = camera.track.open_reader()
     async with asyncio.timeout(20):
         pts = [(await reader.recv()).pts for _ in range(5)]
         real_camera.kill()

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -20,13 +22,14 @@ class Scene:
         self.opened = 0
         self.source = FakeSource()
         self.reports: list[tuple[str, str, str]] = []
+        self.reported = asyncio.Event()
         self.ups: list[str] = []
         self.channel = CameraChannel(
             "farm",
             (settings("yard", metadata={"role": "outside"}), settings("gate")),
             gateway="farm-1",
             open_peer=self._open,
-            report=lambda name: lambda state, detail: self.reports.append((name, state, detail)),
+            report=lambda name: partial(self._note, name),
             open_source=self.source.open,
         )
 
@@ -37,6 +40,19 @@ class Scene:
     @property
     def peer(self) -> FakePeer:
         return self.peers[self.opened - 1]
+
+    def link_reports(self) -> list[tuple[str, str]]:
+        return [(state, detail) for name, state, detail in self.reports if name == "channel farm"]
+
+    async def until_link(self, state: str, detail: str) -> None:
+        async with asyncio.timeout(10):
+            while (state, detail) not in self.link_reports():
+                self.reported.clear()
+                await self.reported.wait()
+
+    def _note(self, name: str, state: str, detail: str) -> None:
+        self.reports.append((name, state, detail))
+        self.reported.set()
 
     async def states(self, count: int) -> list[tuple[str | None, str, str]]:
         """Return (to whom, camera, state) of the next messages."""
@@ -68,12 +84,12 @@ async def test_each_camera_is_a_stream_with_its_facts() -> None:
         assert (yard.id, gate.id) == ("camera-yard", "camera-gate")
         assert yard_facts == {"name": "yard", "camera": "yard", "gateway": "farm-1", "role": "outside"}
         assert gate_facts == {"name": "gate", "camera": "gate", "gateway": "farm-1"}
-        assert yard.get_video_tracks() == [scene.channel.cameras[0].source]
+        assert yard.get_video_tracks() == [scene.channel.cameras[0].track]
 
 
 async def test_changes_are_told_to_everybody_and_everything_to_a_newcomer() -> None:
     async with joined() as (scene, _):
-        reader = scene.channel.cameras[0].source.open_reader()
+        reader = scene.channel.cameras[0].track.open_reader()
         waiting = asyncio.create_task(reader.recv())
         (await scene.source.life()).show(1)
         await waiting
@@ -106,9 +122,28 @@ async def test_after_a_break_of_the_link_everything_is_told_again() -> None:
         assert await scene.states(2) == [(None, "yard", "idle"), (None, "gate", "idle")]
 
 
+async def test_a_broken_link_is_told_to_the_operator_once_and_once_that_it_is_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with joined() as (scene, member):
+        assert scene.link_reports() == []
+        scene.peer.move("reconnecting")
+        scene.peer.move("reconnecting")
+        await scene.until_link("lost", "the connection to the hub is lost")
+        scene.peer.move("joined")
+        await scene.until_link("live", "joined channel farm")
+        assert [state for state, _ in scene.link_reports()] == ["lost", "live"]
+        assert not member.done()
+    said = [record.getMessage() for record in caplog.records if record.name == "edged.supervise"]
+    assert len(said) == 2
+    assert said[0].startswith("channel farm: the connection to the hub is lost; trying again in ")
+    assert said[1] == "channel farm: joined channel farm"
+
+
 async def test_a_link_that_ended_for_good_ends_the_membership_and_the_cameras_live_on() -> None:
     async with joined() as (scene, member):
-        reader = scene.channel.cameras[0].source.open_reader()
+        reader = scene.channel.cameras[0].track.open_reader()
         waiting = asyncio.create_task(reader.recv())
         life = await scene.source.life()
         life.show(1)
@@ -120,7 +155,7 @@ async def test_a_link_that_ended_for_good_ends_the_membership_and_the_cameras_li
         again = asyncio.create_task(scene.channel.run(scene.ups.append))
         await asyncio.sleep(0)
         assert await scene.states(2) == [(None, "yard", "live"), (None, "gate", "idle")]
-        assert scene.peers[1].streams[0][0].get_tracks() == [scene.channel.cameras[0].source]
+        assert scene.peers[1].streams[0][0].get_tracks() == [scene.channel.cameras[0].track]
         life.show(2)
         assert (await asyncio.wait_for(reader.recv(), 5)).pts == 6000
         assert scene.source.count == 1
@@ -140,7 +175,7 @@ async def test_a_refused_join_closes_the_peer_and_is_told() -> None:
 
 async def test_stopping_closes_the_peer_and_the_cameras() -> None:
     async with joined() as (scene, _):
-        reader = scene.channel.cameras[0].source.open_reader()
+        reader = scene.channel.cameras[0].track.open_reader()
         waiting = asyncio.create_task(reader.recv())
         life = await scene.source.life()
     assert life.closed.is_set()

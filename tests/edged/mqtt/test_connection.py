@@ -52,6 +52,17 @@ async def test_somebody_who_does_not_answer(open_door, monkeypatch):
             await open_door(port)
 
 
+async def test_somebody_who_does_not_shake_hands(open_door, monkeypatch):
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.2)
+
+    async def answer(reader, _writer):
+        await reader.read()
+
+    async with byte_broker(answer) as port:
+        with pytest.raises(BrokerUnreachableError, match="does not answer"):
+            await open_door(port, tls=True, keepalive_s=3600)
+
+
 async def test_somebody_who_hangs_up(open_door):
     async def answer(reader, writer):
         await read_packet(reader)

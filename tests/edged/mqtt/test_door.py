@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from functools import partial
 
 import pytest
 
@@ -13,7 +14,7 @@ from edged.mqtt import MqttDoor
 from edged.settings import MqttSettings
 from scripts.lib import peers
 
-from .conftest import CONNACK_OLD, CONNACK_V5, CONNACK_V311, PROTOCOL_LEVEL, byte_broker, read_packet
+from .conftest import CONNACK_OLD, CONNACK_V5, CONNACK_V311, PROTOCOL_LEVEL, DoorOnTest, byte_broker, read_packet
 
 
 def numbered(first, last):
@@ -43,6 +44,29 @@ async def test_what_was_not_acknowledged_comes_again_to_the_next_process(broker,
     again = await open_door(broker.port)
     await again.until(5)
     assert again.payloads == [b"2", b"3", b"4", b"5", b"6"]
+
+
+async def test_the_last_acknowledgements_arrive_though_the_broker_is_in_the_middle_of_sending(open_door, publish):
+    async with peers.mosquitto(extra="max_queued_messages 0") as broker:
+        door = await open_door(broker.port)
+        await door.close()
+        await publish(broker.port, *[("t/n", f"{n:05}".ljust(4000)) for n in range(3000)])
+        for first in range(0, 500, 100):
+            door = DoorOnTest(broker.port)
+            door.on_message = partial(take_a_hundred, door)
+            door.task = asyncio.create_task(door.door.run(door.told.append))
+            await door.until(100)
+            for message in door.messages:
+                message.ack()
+            await door.close()
+            assert [int(payload) for payload in door.payloads] == list(range(first, first + 100))
+
+
+def take_a_hundred(door, message):
+    if len(door.messages) < 100:
+        door.messages.append(message)
+    else:
+        door.door.pause_reading()
 
 
 async def test_a_new_connection_of_the_same_process_hands_nothing_out_twice(broker, open_door, publish):

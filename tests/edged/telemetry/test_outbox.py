@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from edged.settings import OutboxSettings
-from edged.telemetry.entries import Evicted, Loaded, StoredReading, StoreSummary
+from edged.telemetry.entries import Evicted, Loaded, Place, StoredReading, StoreSummary
 from edged.telemetry.outbox import MAX_BATCH_READINGS, MAX_MESSAGES_IN_FLIGHT, Outbox
 from edged.telemetry.reading import Reading
 
@@ -233,6 +233,72 @@ def test_full_memory_asks_for_a_pause_until_half_of_it_is_free(acks):
     assert outbox.stats().waiting > 0
 
 
+def test_a_pause_never_waits_for_the_time_of_a_spill(acks):
+    outbox, disk = opened(memory_bytes=20_000, spill_after_s=3600), Disk()
+    n = 0
+    # The broker may have sent some more before it was paused.
+    for sent_ahead in (0, 5, 10):
+        while not outbox.is_full:
+            outbox.accept(reading(n), acks(n), 0.0)
+            n += 1
+        write = outbox.take_write(0.0)
+        for _ in range(sent_ahead):
+            outbox.accept(reading(n), acks(n), 0.0)
+            n += 1
+        outbox.written(write, disk.write(write), 0.0)
+        assert outbox.has_room or outbox.take_write(0.0) is not None
+
+
+def test_once_the_oldest_is_on_disk_a_hundred_more_are_reason_enough_for_a_commit(acks):
+    outbox, disk = opened(spill_after_s=3), Disk()
+    for n in range(100):
+        outbox.accept(reading(n), acks(n), 0.0)
+    assert not outbox.wants_disk
+    assert outbox.take_write(2.9) is None
+    spill(outbox, disk, 3.0)
+    for n in range(100, 199):
+        outbox.accept(reading(n), acks(n), 3.0)
+    assert not outbox.wants_disk
+    assert outbox.take_write(3.0) is None
+    outbox.accept(reading(199), acks(199), 3.0)
+    assert outbox.wants_disk
+    spill(outbox, disk, 3.0)
+    assert len(acks.seen) == 200
+
+
+def test_a_store_is_spent_when_all_its_rows_are_dead(acks):
+    outbox, disk = opened(spill_after_s=0), Disk()
+    assert not outbox.is_store_spent
+    outbox.accept(reading(0), acks(0), 0.0)
+    spill(outbox, disk, 0.0)
+    batch = outbox.next_batch()
+    assert not outbox.is_store_spent
+    outbox.settle(batch, 0.0)
+    outbox.accept(reading(1), acks(1), 0.0)
+    assert outbox.is_store_spent
+    assert outbox.store_lost() == 0
+    assert not outbox.is_store_spent
+    spill(outbox, Disk(), 0.0)
+    assert acks.seen == [0, 1]
+
+
+def test_rows_that_cannot_be_deleted_do_not_fill_memory(acks, monkeypatch):
+    monkeypatch.setattr("edged.telemetry.outbox._MAX_DEAD_ROWS_KEPT", 3)
+    disk = Disk()
+    disk.rows = {row: reading(row) for row in range(1, 10)}
+    outbox = Outbox(OutboxSettings(window=2))
+    outbox.opened(disk.summary())
+    sent = []
+    while (read := outbox.take_read()) is not None:
+        outbox.loaded(disk.read(read), 0.0)
+        batch = outbox.next_batch()
+        sent += numbers(batch)
+        outbox.settle(batch, 0.0)
+    assert sent == [1, 2, 3, 4]
+    spill(outbox, disk, 1.0)
+    assert outbox.take_read() is not None
+
+
 def test_what_is_written_leaves_memory_and_comes_back_in_order(acks):
     outbox, disk = opened(memory_bytes=20_000, spill_after_s=0, window=8), Disk()
     for n in range(200):
@@ -444,6 +510,12 @@ class OutboxMachine(RuleBasedStateMachine):
         stored = {int(r.id.rsplit("/", 1)[1]) for r in self.disk.rows.values()}
         safe = set(self.broker) | stored | set(self.at_hub)
         assert safe == set(range(self.next))
+
+    @invariant()
+    def what_is_to_be_stored_is_counted(self):
+        entries = [*self.outbox._head, *self.outbox._tail]
+        unstored = [e for e in entries if e.row is None and not e.writing and e.place is not Place.SETTLED]
+        assert self.outbox._unstored_count == len(unstored)
 
     @invariant()
     def the_account_is_true(self):

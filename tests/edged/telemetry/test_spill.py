@@ -54,6 +54,10 @@ class Disk:
                 await self.changed.wait()
 
 
+def full(_write):
+    raise StoreError("outbox.db cannot be used: database or disk is full")
+
+
 @pytest.fixture
 async def disk(tmp_path):
     disk = Disk(tmp_path / "outbox.db", spill_after_s=0)
@@ -128,6 +132,77 @@ async def test_trouble_is_told_once_and_mends_itself(tmp_path, caplog):
     assert [level for level, _text in told] == ["WARNING", "INFO", "INFO"]
     assert "disk is full" in told[0][1]
     assert "can be written again" in told[1][1]
+
+
+async def test_a_disk_that_takes_nothing_more_still_gives_back_what_it_has(tmp_path, monkeypatch):
+    stored = Disk(tmp_path / "outbox.db", spill_after_s=0)
+    stored.accept(*range(20))
+    stored.start()
+    await stored.until(lambda: len(stored.acked) == 20)
+    await stored.stop()
+    disk = Disk(tmp_path / "outbox.db", window=4)
+    monkeypatch.setattr(disk.store, "write", full)
+    monkeypatch.setattr("edged.telemetry.outbox._MAX_DEAD_ROWS", 1)
+    disk.start()
+    order = []
+
+    def drain():
+        while (batch := disk.outbox.next_batch()) is not None:
+            order.extend(int(entry.reading.id[4:]) for entry in batch.entries)
+            disk.outbox.settle(batch, asyncio.get_running_loop().time())
+        disk.spiller.wake()
+        return len(order) == 20
+
+    await disk.until(drain)
+    assert order == list(range(20))
+    await disk.stop()
+
+
+async def test_a_file_of_dead_rows_on_a_full_disk_is_replaced(tmp_path, monkeypatch):
+    disk = Disk(tmp_path / "outbox.db", spill_after_s=0)
+    disk.accept(1)
+    disk.start()
+    await disk.until(lambda: disk.acked == [1])
+    commit, remove = disk.store.write, disk.store.remove
+
+    def make_room():
+        remove()
+        assert not (tmp_path / "outbox.db").exists()
+        disk.store.write = commit
+
+    disk.store.write, disk.store.remove = full, make_room
+    disk.outbox.settle(disk.outbox.next_batch(), asyncio.get_running_loop().time())
+    disk.accept(2)
+    await disk.until(lambda: disk.acked == [1, 2])
+    await disk.stop()
+    store = Store(tmp_path / "outbox.db")
+    assert store.open().count == 1
+    store.close()
+
+
+async def test_a_disk_that_hangs_does_not_hang_the_stop(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("edged.telemetry.spill.FINAL_SPILL_TIMEOUT_S", 0.1)
+    disk = Disk(tmp_path / "outbox.db", spill_after_s=0)
+    begun, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def hang(_write):
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(20)
+
+    disk.store.write = hang
+    disk.accept(1)
+    disk.start()
+    await asyncio.wait_for(begun.wait(), 5)
+    try:
+        async with asyncio.timeout(2):
+            await disk.stop()
+    finally:
+        go_on.set()
+        await asyncio.to_thread(disk.spiller._thread.shutdown)
+        disk.store.close()
+    assert disk.acked == []
+    assert "the disk does not answer" in caplog.text
 
 
 async def test_a_folder_that_cannot_be_used_keeps_readings_unacknowledged_until_it_can(tmp_path):

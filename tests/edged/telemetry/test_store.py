@@ -104,6 +104,29 @@ def test_damaged_file_is_a_corrupt_error_and_can_be_set_aside(store):
     assert store.open() == StoreSummary(0, 0, 0)
 
 
+def test_a_damaged_file_that_cannot_be_renamed_stays_open_so_that_it_is_tried_again(store, monkeypatch):
+    def refuse(_path, _target):
+        raise OSError(30, "Read-only file system")
+
+    store.open()
+    store.write(write(appends=[1]))
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", refuse)
+        with pytest.raises(StoreError, match="cannot be set aside: Read-only"):
+            store.set_aside()
+    assert rows(store) == [1]
+    assert store.set_aside().exists()
+    assert store.open() == StoreSummary(0, 0, 0)
+
+
+def test_a_file_that_is_removed_starts_empty(store):
+    store.open()
+    store.write(write(appends=[1]))
+    store.remove()
+    assert list(store.path.parent.iterdir()) == []
+    assert store.open() == StoreSummary(0, 0, 0)
+
+
 def test_only_the_newest_damaged_file_is_kept(store):
     store.path.parent.mkdir()
     (store.path.parent / "outbox.db.corrupt-20200101T000000").write_text("old")

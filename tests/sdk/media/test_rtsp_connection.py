@@ -74,9 +74,19 @@ async def test_a_camera_that_ends_the_stream_ends_the_connection(method: str) ->
 
 async def test_a_lost_connection_fails_what_waits() -> None:
     async with scripted(lambda _: None) as camera, connected(camera) as client:
-        with pytest.raises(RtspConnectError, match="the camera at cam:554 ended the connection"):
+        with pytest.raises(RtspConnectError, match="cam:554 ended the connection without an answer: is this its RTSP"):
             await client.connection.request("OPTIONS", "rtsp://cam/1", {})
         assert isinstance(await asyncio.wait_for(client.ended, 5), RtspConnectError)
+
+
+async def test_a_camera_that_has_answered_is_not_asked_whether_it_is_one() -> None:
+    def once(request: RtspRequest) -> bytes | None:
+        return polite(request) if request.method == "OPTIONS" else None
+
+    async with scripted(once) as camera, connected(camera) as client:
+        await client.connection.request("OPTIONS", "rtsp://cam/1", {})
+        with pytest.raises(RtspConnectError, match=r"the camera at cam:554 ended the connection$"):
+            await client.connection.request("DESCRIBE", "rtsp://cam/1", {})
 
 
 async def test_what_is_not_rtsp_ends_the_connection_with_a_sentence() -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -128,6 +131,25 @@ async def test_tls_that_fails_is_told() -> None:
         with pytest.raises(RtspConnectError, match=f"TLS with the camera at 127.0.0.1:{camera.port} failed") as caught:
             await connect(talk)
     assert isinstance(caught.value.__cause__, ssl.SSLError | OSError)
+    assert "without TLS it is rtsp://" in str(caught.value)
+
+
+async def test_a_certificate_that_nobody_signed_is_told(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    command = f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=cam -days 1 -keyout {key} -out {certificate}"
+    subprocess.run(command.split(), check=True, capture_output=True)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(RtspConnectError) as caught:
+        await connect(dialogue(f"rtsps://127.0.0.1:{port}/cam"))
+    server.close()
+    await server.wait_closed()
+    assert f"the certificate of the camera at 127.0.0.1:{port} is not accepted (self-signed certificate)" in str(
+        caught.value
+    )
+    assert "write rtsp://" in str(caught.value)
 
 
 async def test_no_request_without_a_connection() -> None:

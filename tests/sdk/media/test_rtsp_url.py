@@ -50,6 +50,10 @@ def test_showing_an_address_never_shows_the_login() -> None:
         ("rtsp://cam:port/1", "from 1 to 65535"),
         ("rtsp://cam:65536/1", "from 1 to 65535"),
         ("rtsp://cam:0/1", "from 1 to 65535"),
+        ("rtsp://secret@[fe80::1/x", "is written like"),
+        ("rtsp://secret@[fe80::1]554/x", "is written like"),
+        ("rtsp://secret@a..b/1", "is no host name"),
+        ("rtsp://" + "a" * 64 + "/1", "is no host name"),
         ("rtsp://cam/a b", "a space"),
         ("rtsp://cam/a\r\nX: 1", "another character"),
         ("rtsp://cam/" + "a" * 3000, "another character"),
@@ -69,3 +73,4 @@ def test_any_text_gives_an_address_or_the_one_error(text: str) -> None:
         except RtspUrlError:
             continue
         assert "\n" not in url.request_uri
+        url.host.encode("idna")

@@ -31,7 +31,7 @@ def test_cameras_and_relays_are_shared_sources() -> None:
 
 async def test_it_waits_while_there_is_nothing_to_send() -> None:
     sender = SenderTrack("video")
-    receiving = asyncio.ensure_future(sender.recv())
+    receiving = asyncio.create_task(sender.recv())
     await asyncio.sleep(0)
     assert not sender.is_fed
     frame = picture(0)
@@ -44,7 +44,7 @@ async def test_a_switch_stops_the_source_before_and_goes_on_with_the_next() -> N
     first, frame = Scripted("video"), picture(0)
     sender = SenderTrack("video")
     sender.switch(first)
-    receiving = asyncio.ensure_future(sender.recv())
+    receiving = asyncio.create_task(sender.recv())
     await asyncio.sleep(0)
     sender.switch(Scripted("video", frame))
     first.items.put_nowait(picture(0))  # too late: it is not ours any more
@@ -55,7 +55,7 @@ async def test_a_switch_stops_the_source_before_and_goes_on_with_the_next() -> N
 async def test_the_end_of_a_source_is_not_the_end_of_the_sender() -> None:
     sender = SenderTrack("video")
     sender.switch(Scripted("video", None))
-    receiving = asyncio.ensure_future(sender.recv())
+    receiving = asyncio.create_task(sender.recv())
     for _ in range(5):
         await asyncio.sleep(0)
     assert not receiving.done()

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+
+from edged.cameras.track import CameraTrack
+from metered_realtime.media.access_unit import AccessUnit
+from metered_realtime.media.encoded import EncodedVideoSource
+
+
+class Watched:
+    def __init__(self) -> None:
+        self.calls: list[bool] = []
+        self.track = CameraTrack(on_demand=self.calls.append, clock=lambda: 0.0)
+
+
+def test_it_says_of_itself_what_the_source_behind_it_will_be() -> None:
+    track = Watched().track
+    assert (track.kind, track.mime_type) == (EncodedVideoSource.kind, EncodedVideoSource.mime_type)
+    assert track.open_reader().id == track.id
+    assert track.id != Watched().track.id
+
+
+async def test_every_reader_reads_from_one_source() -> None:
+    watched = Watched()
+    readers = [watched.track.open_reader() for _ in range(2)]
+    assert watched.calls == []
+    waiting = [asyncio.create_task(reader.recv()) for reader in readers]
+    await asyncio.sleep(0)
+    assert watched.calls == [True]
+    watched.track.push(AccessUnit(b"picture", 0, True))
+    assert [bytes(await packet) for packet in waiting] == [b"picture"] * 2
+    for reader in readers:
+        reader.stop()
+    assert watched.calls == [True, False]
+
+
+async def test_what_came_before_the_first_viewer_is_shown_to_it() -> None:
+    watched = Watched()
+    watched.track.rebase()
+    await watched.track.load()
+    await watched.track.load()
+    watched.track.push(AccessUnit(b"picture", 0, True))
+    reader = watched.track.open_reader()
+    assert bytes(await reader.recv()) == b"picture"
+    reader.stop()
+
+
+def test_nothing_is_loaded_before_it_is_needed() -> None:
+    code = (
+        "import sys, time\n"
+        "from edged.cameras.track import CameraTrack\n"
+        "track = CameraTrack(on_demand=print, clock=time.monotonic)\n"
+        "track.rebase()\n"
+        "assert not {'av', 'aiortc', 'metered_realtime.media.encoded'} & set(sys.modules)\n"
+        "track.open_reader()\n"
+        "assert {'av', 'aiortc'} <= set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
