@@ -8,6 +8,7 @@ import logging
 import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar, copy_context
 from typing import Any, Generic, TypeVar, cast, overload
 
 from metered_realtime.events import Event
@@ -19,6 +20,9 @@ Handler = Callable[[E], Awaitable[None] | None]
 _AnyHandler = Callable[[Any], Awaitable[None] | None]
 
 MAX_RUNNING_HANDLERS = 4096
+
+# The handler that runs, seen also from tasks it starts: it may well end its emitter inside `gather` or `wait_for`.
+_own_handler: ContextVar[asyncio.Task[Any] | None] = ContextVar("_own_handler", default=None)
 
 
 class EventStream(Generic[E]):
@@ -79,6 +83,8 @@ class Emitter:
         self._handlers: dict[type[Event], list[tuple[_AnyHandler, bool]]] = {}
         self._streams: dict[type[Event], list[EventStream[Any]]] = {}
         self._running: set[asyncio.Task[None]] = set()
+        self._enders: set[asyncio.Task[Any]] = set()
+        self._drop_when_idle = False
         self.dropped_handler_calls = 0
 
     @overload
@@ -108,13 +114,19 @@ class Emitter:
 
     def off(self, event_type: type[E], handler: Handler[E]) -> None:
         """Remove a handler added by `on` or `once`; silent where it is not registered."""
-        registered = self._handlers.get(event_type, [])
-        for entry in registered:
+        for entry in self._handlers.get(event_type, ()):
             if entry[0] == handler:
-                registered.remove(entry)
+                self._unregister(event_type, entry)
                 break
+
+    def _unregister(self, event_type: type[Event], entry: tuple[_AnyHandler, bool]) -> bool:
+        registered = self._handlers.get(event_type, [])
+        if entry not in registered:
+            return False
+        registered.remove(entry)
         if not registered:
-            self._handlers.pop(event_type, None)
+            del self._handlers[event_type]
+        return True
 
     def events(self, event_type: type[E], *, maxsize: int = 4096) -> EventStream[E]:
         """Return a stream of events of this type from now on; `maxsize` 0 means without bound."""
@@ -123,6 +135,8 @@ class Emitter:
             streams = self._streams.get(event_type, [])
             if closed in streams:
                 streams.remove(closed)
+            if not streams:
+                self._streams.pop(event_type, None)
 
         stream: EventStream[E] = EventStream(maxsize, forget)
         self._streams.setdefault(event_type, []).append(stream)
@@ -135,9 +149,10 @@ class Emitter:
     def emit(self, event: Event) -> None:
         """Hand an event to every handler and stream of its type. Never raises what a handler raises."""
         event_type = type(event)
-        for handler, once in list(self._handlers.get(event_type, ())):
-            if once:
-                self.off(event_type, handler)
+        for entry in list(self._handlers.get(event_type, ())):
+            handler, once = entry
+            if once and not self._unregister(event_type, entry):
+                continue  # an earlier handler emitted the same type, and this one has had its call
             self._call(handler, event)
         for stream in list(self._streams.get(event_type, ())):
             stream.push(event)
@@ -145,8 +160,9 @@ class Emitter:
     def _call(self, handler: _AnyHandler, event: Event) -> None:
         try:
             result = handler(event)
-        except Exception as error:  # noqa: BLE001 - the application's code; it must not end our reader
-            self._log_handler_error(type(event).__name__, error)
+        # CancelledError: a plain function gets one from the result of a cancelled future, and never for itself.
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - application's code; our reader goes on
+            self._log_error(f"a handler of {type(event).__name__}", error)
             return
         if inspect.isawaitable(result):
             self._start(type(event).__name__, result)
@@ -159,36 +175,55 @@ class Emitter:
             if inspect.iscoroutine(result):
                 result.close()
             return
-        task = asyncio.get_running_loop().create_task(
-            cast("Coroutine[Any, Any, None]", result) if inspect.iscoroutine(result) else _await(result),
-            name=f"handler of {event_name}",
-        )
+        context = copy_context()
+        coroutine = cast("Coroutine[Any, Any, None]", result) if inspect.iscoroutine(result) else _await(result)
+        task = asyncio.get_running_loop().create_task(coroutine, name=f"handler of {event_name}", context=context)
+        context.run(_own_handler.set, task)
         self._running.add(task)
         task.add_done_callback(lambda done: self._finished(event_name, done))
 
     def _finished(self, event_name: str, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
+        if self._drop_when_idle and not self._running:
+            self._drop_listeners()
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._log_handler_error(event_name, error)
+            self._log_error(f"a handler of {event_name}", error)
 
-    def _log_handler_error(self, event_name: str, error: BaseException) -> None:
+    def _log_error(self, who: str, error: BaseException) -> None:
         trace = scrub("".join(traceback.format_exception(error)))
-        self._handler_log.error(f"a handler of {event_name} raised {type(error).__name__}", {"traceback": trace})
+        self._handler_log.error(f"{who} raised {type(error).__name__}", {"traceback": trace})
 
     async def _end_handlers(self, grace_s: float = 1.0) -> None:
         """Give running handlers `grace_s`, then cancel them; drop all handlers and end all streams."""
-        own = asyncio.current_task()
-        running = {task for task in self._running if task is not own}
-        if running:
-            _, late = await asyncio.wait(running, timeout=grace_s)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late, timeout=grace_s)
-        self._drop_listeners()
+        own = _own_handler.get()
+        if own is not None:
+            self._enders.add(own)
+        try:
+            # Handlers that end the emitter themselves do not wait for each other.
+            if running := self._running - self._enders:
+                _, late = await asyncio.wait(running, timeout=grace_s)
+                for task in late:
+                    task.cancel()
+                if late:
+                    await asyncio.wait(late, timeout=grace_s)
+        finally:
+            if own is not None:
+                self._enders.discard(own)
+            self._drop_listeners()
+
+    def _retire_listeners(self) -> None:
+        """End all streams, and drop the handlers as soon as none of them runs."""
+        self._drop_when_idle = True
+        self._end_streams()
+        if not self._running:
+            self._drop_listeners()
 
     def _drop_listeners(self) -> None:
+        self._drop_when_idle = False
         self._handlers.clear()
+        self._end_streams()
+
+    def _end_streams(self) -> None:
         for streams in list(self._streams.values()):
             for stream in list(streams):
                 stream.close()

@@ -47,8 +47,18 @@ class SignallingConnectError(SignallingError):
     def __init__(self, close_code: int, close_reason: str, message: str | None = None) -> None:
         self.close_code = close_code
         self.close_reason = close_reason
-        reason = f": {close_reason}" if close_reason else ""
-        super().__init__(message or f"the signalling service ended the connection with code {close_code}{reason}")
+        super().__init__(message or _why_no_connection(close_code, close_reason))
+
+
+def _why_no_connection(code: int, reason: str) -> str:
+    because = f": {reason}" if reason else ""
+    if code < 1000:
+        return f"the signalling service refused the connection with HTTP status {code}"
+    if code == 1006 and reason:
+        return f"the signalling service could not be reached{because}"
+    if code == 1006:
+        return "the signalling service dropped the connection before its welcome"
+    return f"the signalling service ended the connection with code {code}{because}"
 
 
 class ServerRequestError(SignallingError):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 import re
+from itertools import accumulate
 from typing import Any, NoReturn
 
 MAX_DEPTH = 128
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-# The closing quote is optional and the run possessive: text full of open quotes is still read once.
-_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+# The closing quote is optional and every run possessive: text full of open quotes is still read once.
+_NOT_BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[^"\[\]{}]++', re.DOTALL)
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 class JsonError(ValueError):
@@ -24,7 +26,7 @@ def dumps(value: Any) -> str:
     Raises ValueError (NaN, infinity, circular or too deep) or TypeError (not JSON).
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text = _encode(value)
     except RecursionError:
         raise ValueError("the value is nested too deeply for JSON") from None
     if _SURROGATE.search(text):
@@ -42,7 +44,7 @@ def loads(text: str) -> Any:
     if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
         raise JsonError(f"JSON nested deeper than {MAX_DEPTH} levels")
     try:
-        return json.loads(text, parse_float=_finite, parse_constant=_refuse_constant)
+        return _decode(text)
     except JsonError:
         raise
     except (ValueError, RecursionError) as error:
@@ -50,14 +52,7 @@ def loads(text: str) -> Any:
 
 
 def _depth(text: str) -> int:
-    depth = deepest = 0
-    for char in _STRINGS.sub("", text):
-        if char in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif char in "]}":
-            depth -= 1
-    return deepest
+    return max(accumulate(map(_STEPS.__getitem__, _NOT_BRACKETS.sub("", text))), default=0)
 
 
 def _finite(text: str) -> float:
@@ -69,3 +64,8 @@ def _finite(text: str) -> float:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise JsonError(f"{name} is not JSON")
+
+
+# Made once: json.dumps and json.loads make a new coder for every call that has options.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_decode = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant).decode

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from inspect import signature
 from ssl import SSLContext
 from typing import Any
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import connect as websocket_connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from metered_realtime import errors
+from metered_realtime.address import LOOPBACK_HOSTS
 from metered_realtime.frames import MAX_INBOUND_BYTES
 from metered_realtime.logger import Logger
 from metered_realtime.scrub import scrub
@@ -19,7 +22,10 @@ from metered_realtime.scrub import scrub
 OPEN_TIMEOUT_S = 10.0
 CLOSE_GRACE_S = 1.0
 MAX_REASON_CHARS = 120
+MAX_REASON_BYTES = 123  # RFC 6455 section 5.5: 125 bytes in a control frame, two of them the code
 MAX_QUEUED_BYTES = 8 * 1024 * 1024
+
+TAKES_PROXY = "proxy" in signature(websocket_connect).parameters  # since websockets 15
 
 
 class _ScrubFilter(logging.Filter):
@@ -40,8 +46,8 @@ class Link:
     def __init__(self, log: Logger) -> None:
         self._log = log
         self._socket: Any = None
-        self._outgoing: asyncio.Queue[str] = asyncio.Queue()
-        self._queued_chars = 0
+        self._outgoing: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
+        self._queued_bytes = 0
         self._closing: asyncio.Task[None] | None = None
 
     async def open(
@@ -49,6 +55,8 @@ class Link:
     ) -> tuple[int, str] | None:
         """Open the socket; None if it is open, else the close code (or HTTP status) and the reason."""
         options: dict[str, Any] = {"ssl": ssl} if ssl is not None and url.startswith("wss:") else {}
+        if TAKES_PROXY and connect is websocket_connect and urlsplit(url).hostname in LOOPBACK_HOSTS:
+            options["proxy"] = None  # one named in the environment would be asked even for this machine itself
         try:
             self._socket = await connect(
                 url,
@@ -61,8 +69,10 @@ class Link:
             )
         except InvalidStatus as error:
             return error.response.status_code, "handshake rejected"
-        except (OSError, TimeoutError, WebSocketException, EOFError, ValueError) as error:
-            return 1006, scrub(str(error) or type(error).__name__)[:MAX_REASON_CHARS]
+        except Exception as error:  # noqa: BLE001 - proxies, TLS, resolvers raise of all kinds; told to the caller
+            reason = scrub(str(error) or type(error).__name__)[:MAX_REASON_CHARS]
+            self._log.debug("the connection could not be opened", {"reason": reason})
+            return 1006, reason
         return None
 
     async def live(self, on_text: Callable[[str], None]) -> tuple[int, str]:
@@ -71,24 +81,38 @@ class Link:
         try:
             await self._read(on_text)
         finally:
+            # Whatever ended us, a cancellation included, nothing of the connection outlives this call; and the
+            # connection goes first, so that nothing waits for a peer that no longer reads.
+            self._socket.transport.abort()
             writer.cancel()
             await asyncio.wait([writer, *([self._closing] if self._closing is not None else [])])
-            # Whatever ended us, a cancellation included, nothing of the connection outlives this call.
-            self._socket.transport.abort()
-        return self._socket.close_code or 1006, self._socket.close_reason or ""
+        closed = self._socket.protocol  # websockets 13 has these two nowhere else
+        return int(closed.close_code or 1006), scrub(closed.close_reason or "")
 
     def send(self, text: str) -> None:
         """Queue a text. Raises SignallingError when too much already waits."""
-        if self._queued_chars + len(text) > MAX_QUEUED_BYTES:
-            raise errors.SignallingError(f"{self._queued_chars} characters already wait to be sent on a slow link")
-        self._queued_chars += len(text)
-        self._outgoing.put_nowait(text)
+        size = len(text) if text.isascii() else len(text.encode())
+        if self._queued_bytes + size > MAX_QUEUED_BYTES:
+            raise errors.SignallingError(f"{self._queued_bytes} bytes already wait to be sent on a slow link")
+        self._queued_bytes += size
+        self._outgoing.put_nowait((text, size))
 
     def hang_up(self, code: int, reason: str) -> None:
         """Start the closing handshake; `live` returns when it is over, at most CLOSE_GRACE_S later."""
         if self._socket is not None and self._closing is None:
-            closing = self._socket.close(code, reason)
+            closing = self._say_goodbye(code, reason)
             self._closing = asyncio.get_running_loop().create_task(closing, name="signalling close")
+
+    async def _say_goodbye(self, code: int, reason: str) -> None:
+        short = reason.encode(errors="replace")[:MAX_REASON_BYTES].decode(errors="ignore")
+        try:
+            # A limit of our own: websockets waits without one for room to write the close frame.
+            async with asyncio.timeout(CLOSE_GRACE_S):
+                await self._socket.close(code, short)
+        except (TimeoutError, WebSocketException) as error:
+            self._log.debug("the connection was cut, not closed", {"reason": str(error) or type(error).__name__})
+        finally:
+            self._socket.transport.abort()
 
     async def _read(self, on_text: Callable[[str], None]) -> None:
         try:
@@ -103,8 +127,8 @@ class Link:
     async def _write(self) -> None:
         try:
             while True:
-                text = await self._outgoing.get()
+                text, size = await self._outgoing.get()
                 await self._socket.send(text)
-                self._queued_chars -= len(text)
+                self._queued_bytes -= size
         except ConnectionClosed:
             return  # the reader sees it too

@@ -11,7 +11,8 @@ from metered_realtime.logger import Logger
 
 DEFAULT_URL = "wss://rms.metered.ca"
 
-# The official package insists on a coroutine function; a plain function is as clear, so both are taken.
+# The official package insists on a coroutine function; a plain function is as clear, so both are taken. A plain one
+# runs on the event loop: it must return at once, and no timeout can end it.
 TokenProviderFn = Callable[[], Awaitable[str] | str]
 
 SignallingClientState = Literal["idle", "connecting", "connected", "reconnecting", "closed"]

@@ -23,14 +23,12 @@ def scrub(text: str) -> str:
     return _JWT.sub("***", text)
 
 
-def scrubbed_error(error: BaseException) -> Exception:
-    """Return an error of the same type, where that can be made from one string, whose message holds no secret."""
+def scrubbed_error(error: Exception) -> Exception:
+    """Return the error with no secret in its message and its causes cut off; another one where the type resists."""
     message = scrub(str(error))
-    if isinstance(error, Exception):
-        if message == str(error):
-            return error
-        try:
-            return type(error)(message)
-        except TypeError:
-            pass
-    return RuntimeError(f"{type(error).__name__}: {message}")
+    if message == str(error):
+        return error
+    # Not remade: a constructor of the application may want anything, and raise anything.
+    error.args = tuple(scrub(value) if isinstance(value, str) else value for value in error.args)
+    error.__cause__ = error.__context__ = None
+    return error if str(error) == message else RuntimeError(f"{type(error).__name__}: {message}")

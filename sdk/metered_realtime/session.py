@@ -23,6 +23,7 @@ OVER_LIMIT_FLOOR_S = 30.0
 REPLAY_TRIES = 4
 REPLAY_RETRY_S = 2.0
 TOKEN_FAILURES_REPORTED_FROM = 3
+_NEVER = float("inf")
 TERMINAL_CLOSE_CODES = frozenset(
     {
         wire.WsCloseCode.INVALID_TOKEN,
@@ -51,6 +52,7 @@ class Session:
         self._reconnect = reconnect
         watched = 0 < inactivity_timeout_s < float("inf")
         self._inactivity_s = inactivity_timeout_s if watched else None
+        self._heartbeat_s = max(MIN_HEARTBEAT_S, inactivity_timeout_s / 3)
         self._auto_resubscribe = auto_resubscribe
         self._new_request_id = new_request_id
         self._random = random
@@ -75,6 +77,7 @@ class Session:
         """Begin to connect. Raises SignallingError unless idle or closed."""
         if self.state not in ("idle", "closed"):
             raise errors.SignallingError(f"connect() is not possible while the client is {self.state}")
+        self.subscriptions.clear()
         self._stopping = self._ever_connected = False
         self._attempts = self._token_failures = 0
         self._delay_floor_s = 0.0
@@ -87,11 +90,11 @@ class Session:
         hang_up = [HangUp(code, reason)] if self._socket_open else []
         return [*self._fail_pending(code), *hang_up]
 
-    def stopped(self) -> list[Action]:
+    def stopped(self, *, forget_listeners: bool = True) -> list[Action]:
         """The shell has let go of everything after `stop`."""
         never = errors.SignallingError("the client was closed before it was connected")
         self._drop_connection()
-        return [Ready(never), *self._enter("closed"), End(forget_listeners=True)]
+        return [Ready(never), *self._enter("closed"), End(forget_listeners)]
 
     def token_failed(self, error: Exception, now_s: float) -> list[Action]:
         """The token provider raised or took too long; counts as an attempt."""
@@ -129,7 +132,7 @@ class Session:
         if self._stopping:
             return actions
         if code == wire.WsCloseCode.OVER_CONCURRENT_LIMIT:
-            self._delay_floor_s = OVER_LIMIT_FLOOR_S
+            self._delay_floor_s = max(self._delay_floor_s, OVER_LIMIT_FLOOR_S)
         again = self._tries_again(code)
         if was_open and self._ever_connected:
             actions.append(Notify(events.Disconnected(code, reason, again)))
@@ -200,8 +203,9 @@ class Session:
 
     def request(self, frame: wire.ClientFrame, now_s: float) -> tuple[str, str]:
         """Register a request; return its id and the text to send. Raises NotConnectedError, OversizedPayloadError."""
-        if self.state != "connected":
-            raise errors.NotConnectedError(f"not connected to the signalling service (the client is {self.state})")
+        if self.state != "connected" or self._stopping:
+            state = "closing" if self._stopping and self.state == "connected" else self.state
+            raise errors.NotConnectedError(f"not connected to the signalling service (the client is {state})")
         text = wire.encode(frame)
         if isinstance(frame, wire.Publish | wire.Send) and len(text.encode()) > self.max_message_bytes:
             size = wire.json_size(frame.data)
@@ -254,21 +258,19 @@ class Session:
     # Time --------------------------------------------------------------------------------------
 
     def next_timer(self) -> float | None:
-        """Return when `handle_timer` wants to be called next."""
-        times = [at for at in (self._dial_at, self._welcome_by) if at is not None]
-        if self._socket_open:
-            if self._pending:  # all wait equally long, so the first one is due first
-                times.append(next(iter(self._pending.values())))
-            times += (at for at, _ in self._replay_retries.values())
-            if self._inactivity_s is not None:
-                times.append(self._last_inbound + self._inactivity_s)
-                if self.state == "connected":
-                    times.append(self._last_ping + self._heartbeat_s)
-        return min(times, default=None)
-
-    @property
-    def _heartbeat_s(self) -> float:
-        return max(MIN_HEARTBEAT_S, (self._inactivity_s or 0.0) / 3)
+        """Return when `handle_timer` wants to be called next. Called for every frame, so it makes no list."""
+        if not self._socket_open:
+            return self._dial_at
+        due = _NEVER if self._welcome_by is None else self._welcome_by
+        if self._pending:  # all wait equally long, so the first one is due first
+            due = min(due, next(iter(self._pending.values())))
+        for at, _ in self._replay_retries.values():
+            due = min(due, at)
+        if self._inactivity_s is not None:
+            due = min(due, self._last_inbound + self._inactivity_s)
+            if self.state == "connected":
+                due = min(due, self._last_ping + self._heartbeat_s)
+        return None if due == _NEVER else due
 
     def handle_timer(self, now_s: float) -> list[Action]:
         """Do what has become due."""
@@ -278,7 +280,7 @@ class Session:
         if not self._socket_open:
             return []
         if self._welcome_by is not None and now_s >= self._welcome_by:
-            self._welcome_by = float("inf")
+            self._welcome_by = _NEVER
             return [HangUp(1000, "no welcome")]
         actions: list[Action] = []
         for request_id in [waiting for waiting, by in self._pending.items() if now_s >= by]:
@@ -293,7 +295,7 @@ class Session:
         if self._inactivity_s is None:
             return []
         if now_s >= self._last_inbound + self._inactivity_s:
-            self._last_inbound = self._last_ping = float("inf")
+            self._last_inbound = self._last_ping = _NEVER
             return [HangUp(wire.WsCloseCode.CLIENT_INACTIVITY, "inactivity")]
         if self.state == "connected" and now_s >= self._last_ping + self._heartbeat_s:
             self._last_ping = now_s

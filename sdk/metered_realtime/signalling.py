@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from ssl import SSLContext
 from typing import Any, Self
 
@@ -24,6 +25,9 @@ from metered_realtime.options import (
 )
 from metered_realtime.session import Session
 from metered_realtime.session_actions import Action, Dial, End, HangUp, Log, Notify, Ready, Settle, Transmit
+
+# The closing handshake has its own limit; this one is for a token provider that swallows its cancellation.
+STOP_LIMIT_S = 2 * CLOSE_GRACE_S
 
 
 class SignallingClient(Emitter):
@@ -65,6 +69,10 @@ class SignallingClient(Emitter):
             )
         if bool(options.api_key) == bool(options.token_provider):
             raise ValueError("exactly one of api_key and token_provider must be given")
+        if not isinstance(options.api_key or "", str):
+            raise TypeError(f"api_key must be a string, not {type(options.api_key).__name__}")
+        if options.token_provider is not None and not callable(options.token_provider):
+            raise TypeError("token_provider must be a function that returns a token")
         self._log: Logger = options.logger if options.logger is not None else NoopLogger()
         super().__init__(logger=options.logger)
         self._origin = check_origin(options.url or DEFAULT_URL, allow_insecure=options.allow_insecure)
@@ -83,7 +91,7 @@ class SignallingClient(Emitter):
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._ready: asyncio.Future[None] | None = None
         self._dial = asyncio.Event()
-        self._ended = False
+        self._ended = True
         self._supervisor: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -119,34 +127,40 @@ class SignallingClient(Emitter):
         actions = self._session.start()
         loop = asyncio.get_running_loop()
         self._ended = False
+        self._drop_when_idle = False  # a handler that connects again keeps its fellows
+        self._dial = asyncio.Event()
         ready = self._ready = loop.create_future()
-        previous, self._supervisor = self._supervisor, None
-        if previous is not None and previous is not asyncio.current_task():
-            await asyncio.wait([previous])
+        self._supervisor = loop.create_task(self._supervise(self._supervisor), name="signalling client")
         self._carry_out(actions)
-        self._supervisor = loop.create_task(self._supervise(), name="signalling client")
         try:
             await ready
         except asyncio.CancelledError:
-            await self.close()
+            await self._stop(1000, "connect was cancelled", forget_listeners=False)
             raise
 
     async def close(self, code: int = 1000, reason: str = "client requested close") -> None:
-        """Disconnect for good: requests that wait fail, event streams end, handlers are dropped."""
-        self._carry_out(self._session.stop(code, reason))
-        supervisor = self._supervisor
-        if supervisor is not None and supervisor is not asyncio.current_task() and not supervisor.done():
-            self._ended = True
-            self._dial.set()
-            _, late = await asyncio.wait([supervisor], timeout=CLOSE_GRACE_S)
-            if late:
-                supervisor.cancel()
-                await asyncio.wait([supervisor])
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._carry_out(self._session.stopped())
+        """Disconnect for good: requests that wait fail, event streams end, handlers are dropped.
+
+        Takes about 1 s where the service no longer answers, and 1 s more where handlers still run; these are then
+        cancelled. `connect` is possible again afterwards.
+        """
+        await self._stop(code, reason, forget_listeners=True)
         await self._end_handlers()
+
+    async def _stop(self, code: int, reason: str, *, forget_listeners: bool) -> None:
+        self._carry_out(self._session.stop(code, reason))
+        self._end(forget_listeners=False)
+        supervisor = self._supervisor
+        try:
+            if supervisor is not None and supervisor is not asyncio.current_task() and not supervisor.done():
+                if self._link is None:
+                    supervisor.cancel()  # it dials, or waits for a token: there is nothing to say goodbye to
+                await asyncio.wait([supervisor], timeout=STOP_LIMIT_S)
+        finally:
+            if supervisor is self._supervisor:  # else somebody has connected again meanwhile
+                if supervisor is not None and supervisor is not asyncio.current_task():
+                    supervisor.cancel()
+                self._carry_out(self._session.stopped(forget_listeners=forget_listeners))
 
     # Requests ----------------------------------------------------------------------------------
 
@@ -157,17 +171,19 @@ class SignallingClient(Emitter):
         bad name. A subscription that was refused or never sent is not renewed.
         """
         wire.check_channel(channel)
-        options = opts if opts is not None else SubscribeOptions()
+        options = SubscribeOptions() if opts is None else replace(opts)  # a copy: told from a later call by identity
         subscriptions = self._session.subscriptions
         before = subscriptions.get(channel)
         subscriptions[channel] = options
         try:
             await self._request(wire.Subscribe(channel, _new_request_id(), options.include_sender_metadata))
-        except (errors.NotConnectedError, errors.ServerRequestError):
-            if before is not None:
-                subscriptions[channel] = before
-            else:
-                subscriptions.pop(channel, None)
+        except (errors.AckTimeoutError, errors.DisconnectedError):
+            raise  # the service may have accepted it
+        except errors.SignallingError:
+            if subscriptions.get(channel) is options:
+                subscriptions.pop(channel)
+                if before is not None:
+                    subscriptions[channel] = before
             raise
 
     async def unsubscribe(self, channel: str) -> None:
@@ -203,8 +219,10 @@ class SignallingClient(Emitter):
 
     # Shell of the session ------------------------------------------------------------------------
 
-    async def _supervise(self) -> None:
+    async def _supervise(self, previous: asyncio.Task[None] | None) -> None:
         """Open one connection after the other, whenever the session asks for one."""
+        if previous is not None and not previous.done():
+            await asyncio.wait([previous])
         while not self._ended:
             await self._dial.wait()
             self._dial.clear()
@@ -218,8 +236,14 @@ class SignallingClient(Emitter):
         except Exception as error:  # noqa: BLE001 - the application's token provider; the session reports it
             self._carry_out(self._session.token_failed(error, loop.time()))
             return
+        if self._ended:
+            return  # the token provider itself closed the client
         self._session.token_obtained()
-        code, reason = await self._live_one_link(url)
+        try:
+            code, reason = await self._live_one_link(url)
+        except Exception as error:  # noqa: BLE001 - a fault in a logger or a library costs this connection, not the client
+            self._log_error("a connection", error)
+            code, reason = 1006, type(error).__name__
         self._carry_out(self._session.socket_closed(code, reason, loop.time()))
 
     async def _live_one_link(self, url: str) -> tuple[int, str]:
@@ -270,8 +294,11 @@ class SignallingClient(Emitter):
     def _end(self, *, forget_listeners: bool) -> None:
         self._ended = True
         self._dial.set()
-        if forget_listeners and not self._running:
-            self._drop_listeners()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if forget_listeners:
+            self._retire_listeners()
 
     def _arm_timer(self) -> None:
         """Have `_on_timer` called when the session wants it; an earlier call is harmless, so few are re-armed."""
@@ -296,6 +323,11 @@ def _finish(future: asyncio.Future[None] | None, error: Exception | None) -> Non
         future.set_exception(error)
 
 
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def _new_request_id() -> str:
     return str(uuid.uuid4())
 
@@ -314,9 +346,18 @@ def _url_finder(
     async def find() -> str:
         if provider is None:
             return connect_url(origin, api_key=api_key)
-        async with asyncio.timeout(timeout_s):
-            answer = provider()
-            token = await answer if inspect.isawaitable(answer) else answer
+        try:
+            async with asyncio.timeout(timeout_s) as limit:
+                answer = provider()
+                token = await answer if inspect.isawaitable(answer) else answer
+        except TimeoutError:
+            if limit.expired():
+                raise TimeoutError(f"the token provider did not answer within {timeout_s:g} s") from None
+            raise
+        except asyncio.CancelledError:
+            if _is_being_cancelled():
+                raise
+            raise RuntimeError("the token provider was cancelled") from None
         if not isinstance(token, str) or not token:
             raise ValueError("the token provider must return a non-empty string")
         return connect_url(origin, token=token)

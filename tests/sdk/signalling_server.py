@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -44,10 +45,17 @@ class ScriptedServer:
                 self.frames.put_nowait(frame)
                 for reply in self.answer(frame):
                     await connection.send(json.dumps(reply))
-        self.closes.put_nowait((connection.close_code, connection.close_reason))
+        closed = connection.protocol  # websockets 13 has these two nowhere else
+        self.closes.put_nowait((closed.close_code, closed.close_reason))
 
     async def send(self, frame: dict[str, Any] | str) -> None:
         await self.connections[-1].send(frame if isinstance(frame, str) else json.dumps(frame))
+
+    def stop_reading(self) -> None:
+        """Be a peer that is there and takes nothing any more; the kernel must not take megabytes in its place."""
+        transport = self.connections[-1].transport
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        transport.pause_reading()
 
     async def frame(self, type_: str) -> dict[str, Any]:
         while True:
@@ -59,6 +67,6 @@ class ScriptedServer:
 @asynccontextmanager
 async def scripted_server():
     script = ScriptedServer()
-    async with serve(script.handle, "127.0.0.1", 0, ping_interval=None) as server:
+    async with serve(script.handle, "127.0.0.1", 0, ping_interval=None, compression=None) as server:
         script.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         yield script

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
 
 from metered_realtime import Event, Message, StateChange
@@ -42,6 +43,52 @@ def test_once_is_called_once_and_can_be_removed_before():
     emitter.emit(change(1))
     emitter.emit(change(2))
     assert heard == [change(1)]
+
+
+def test_once_leaves_a_lasting_registration_of_the_same_handler_alone():
+    emitter, heard = Emitter(), []
+    emitter.on(StateChange, heard.append)
+    emitter.once(StateChange, heard.append)
+    for number in range(3):
+        emitter.emit(change(number))
+    assert heard == [change(0), change(0), change(1), change(2)]
+
+
+def test_once_is_called_once_even_where_an_earlier_handler_emits_again():
+    emitter, heard = Emitter(), []
+
+    def emit_again(event):
+        if event == change(1):
+            emitter.emit(change(2))
+
+    emitter.on(StateChange, emit_again)
+    emitter.once(StateChange, heard.append)
+    emitter.emit(change(1))
+    assert heard == [change(2)]
+
+
+def test_handler_registered_during_an_event_hears_the_next_one():
+    emitter, heard = Emitter(), []
+    emitter.once(StateChange, lambda event: emitter.on(StateChange, heard.append))
+    emitter.emit(change(1))
+    emitter.emit(change(2))
+    assert heard == [change(2)]
+
+
+def test_plain_handler_that_asks_a_cancelled_future_does_not_cancel_its_caller(caplog):
+    emitter, heard = Emitter(), []
+    cancelled = concurrent.futures.Future()
+    cancelled.cancel()
+    emitter.on(StateChange, lambda event: cancelled.result())
+    emitter.on(StateChange, lambda event: cancel_self())
+    emitter.on(StateChange, heard.append)
+    emitter.emit(change(0))
+    assert heard == [change(0)]
+    assert caplog.text.count("CancelledError") >= 2
+
+
+def cancel_self():
+    raise asyncio.CancelledError
 
 
 def test_handler_that_raises_is_logged_and_others_still_hear(caplog):
@@ -132,7 +179,7 @@ async def test_closed_stream_no_longer_listens():
     async with emitter.events(StateChange):
         pass
     emitter.emit(change(0))
-    assert emitter._streams[StateChange] == []
+    assert emitter._streams == {}
 
 
 async def test_waiting_reader_is_woken_by_an_event():
@@ -163,4 +210,40 @@ async def test_handler_may_end_its_own_emitter():
     emitter.emit(change(0))
     [task] = emitter._running
     await task
+    assert emitter.listener_count(StateChange) == 0
+
+
+async def test_handlers_that_end_their_emitter_do_not_wait_for_each_other():
+    emitter, ended = Emitter(), []
+
+    async def end(event):
+        await emitter._end_handlers(grace_s=30)
+        ended.append("plainly")
+
+    async def end_in_another_task(event):
+        await asyncio.gather(emitter._end_handlers(grace_s=30))
+        ended.append("in a task")
+
+    for handler in (end, end, end_in_another_task):
+        emitter.on(StateChange, handler)
+    emitter.emit(change(0))
+    async with asyncio.timeout(5):
+        await asyncio.wait(emitter._running)
+    assert sorted(ended) == ["in a task", "plainly", "plainly"]
+
+
+async def test_retired_listeners_go_when_the_last_handler_is_through():
+    emitter, release = Emitter(), asyncio.Event()
+    stream = emitter.events(StateChange)
+
+    @emitter.on(StateChange)
+    async def busy(event):
+        await release.wait()
+
+    emitter.emit(change(0))
+    emitter._retire_listeners()
+    assert [event async for event in stream] == [change(0)]
+    assert emitter.listener_count(StateChange) == 1
+    release.set()
+    await asyncio.wait(emitter._running)
     assert emitter.listener_count(StateChange) == 0

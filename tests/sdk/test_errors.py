@@ -9,7 +9,9 @@ from metered_realtime.errors import ReplaceTrackFailure
 
 CASES = [
     (errors.SignallingConnectError(4001, "bad key"), {"close_code": 4001, "close_reason": "bad key"}, "4001"),
-    (errors.SignallingConnectError(1006, ""), {"close_reason": ""}, "1006"),
+    (errors.SignallingConnectError(1006, ""), {"close_reason": ""}, "dropped the connection before its welcome"),
+    (errors.SignallingConnectError(1006, "no route"), {"close_code": 1006}, "could not be reached: no route"),
+    (errors.SignallingConnectError(401, "handshake rejected"), {"close_code": 401}, "with HTTP status 401"),
     (errors.ServerRequestError("peer_not_found", None, "r"), {"code": "peer_not_found", "request_id": "r"}, "peer_not"),
     (errors.AckTimeoutError("r", 15.0), {"request_id": "r", "timeout": 15.0}, "15 s"),
     (errors.OversizedPayloadError(5, 4), {"size": 5, "cap": 4}, "5 bytes"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metered_realtime import json_text
 from metered_realtime.json_text import MAX_DEPTH, JsonError, dumps, loads
 
 
@@ -24,6 +25,23 @@ def test_depth_is_bounded_exactly():
 
 def test_brackets_inside_strings_do_not_count():
     assert loads(json.dumps(["[" * 10_000, '\\"[{' * 100]))
+
+
+@pytest.mark.parametrize("text", ['[]{"a":[{}]}' * 50, '"\\\\"[', '"[\\"[" [{', "]}[", "x[y{z", '"open [[[ \\'])
+def test_depth_is_that_of_a_plain_count(text):
+    depth = deepest = 0
+    in_string = escaped = False
+    for char in text:
+        if in_string:
+            in_string, escaped = escaped or char != '"', char == "\\" and not escaped
+        elif char == '"':
+            in_string = True
+        elif char in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in "]}":
+            depth -= 1
+    assert max(0, json_text._depth(text)) == deepest
 
 
 def test_wide_is_not_deep():

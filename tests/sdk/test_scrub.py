@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 import pytest
 
 from metered_realtime.scrub import scrub, scrubbed_error
@@ -46,12 +48,27 @@ def test_error_keeps_its_type_where_it_can():
     assert scrubbed_error(original) is original
 
 
-def test_error_that_cannot_be_remade_keeps_its_name():
-    class PickyError(Exception):
-        def __init__(self, a, b):
-            super().__init__(f"?key={a}{b}")
+def test_error_of_the_application_is_masked_without_being_made_again():
+    class AnswerError(Exception):
+        def __init__(self, answer):
+            super().__init__(f"{answer.status} at ?key={SECRET}")
+            self.status = answer.status
 
-    shown = scrubbed_error(PickyError(SECRET, "x"))
-    assert "PickyError" in str(shown)
+    class Answer:
+        status = 403
+
+    shown = scrubbed_error(AnswerError(Answer))
+    assert str(shown) == "403 at ?key=***"
+    assert (type(shown), shown.status) == (AnswerError, 403)
+
+
+def test_masked_error_does_not_lead_to_an_unmasked_cause():
+    error = ValueError(f"?key={SECRET}")
+    error.__cause__ = KeyError(SECRET)
+    assert SECRET not in "".join(traceback.format_exception(scrubbed_error(error)))
+
+
+def test_error_that_makes_up_its_own_text_keeps_its_name():
+    shown = scrubbed_error(OSError(5, f"?key={SECRET}"))
     assert SECRET not in str(shown)
-    assert isinstance(scrubbed_error(KeyboardInterrupt(f"?key={SECRET}")), RuntimeError)
+    assert "OSError" in str(shown)

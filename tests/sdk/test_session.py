@@ -126,6 +126,13 @@ def test_over_limit_waits_at_least_thirty_seconds_once():
     assert session.next_timer() == 1.0
 
 
+def test_longer_wait_of_going_away_outlasts_over_limit():
+    session = connected()
+    session.receive_text('{"type":"going_away","retryAfterMs":60000}', 0.0)
+    session.socket_closed(4010, "", 0.0)
+    assert session.next_timer() == 60.0
+
+
 def test_going_away_is_obeyed():
     session = connected()
     session.receive_text('{"type":"going_away","retryAfterMs":7000}', 0.0)
@@ -177,6 +184,23 @@ def test_request_is_settled_by_its_ack_error_timeout_or_drop():
 def test_request_while_not_connected_is_refused():
     with pytest.raises(errors.NotConnectedError):
         new_session().request(wire.Publish("c", 1, "a"), 0.0)
+
+
+def test_request_of_a_client_that_is_closing_is_refused():
+    session = connected()
+    session.stop(1000, "bye")
+    with pytest.raises(errors.NotConnectedError, match="closing"):
+        session.request(wire.Publish("c", 1, "a"), 0.0)
+
+
+def test_new_life_starts_without_the_subscriptions_of_the_last():
+    session = connected()
+    session.subscriptions = {"a": SubscribeOptions()}
+    session.stop(1000, "bye")
+    session.stopped()
+    session.start()
+    session.socket_opened(1.0)
+    assert of(Transmit, session.receive_text(WELCOME, 1.0)) == []
 
 
 def test_frame_may_exceed_the_cap_by_its_envelope_only():
@@ -248,8 +272,7 @@ def test_token_failures_back_off_and_are_reported_from_the_third():
 
 
 def test_giving_up_on_the_token_provider_ends_with_a_disconnected():
-    session = connected(reconnect=ReconnectOptions(max_attempts=0))
-    session._reconnect = ReconnectOptions(max_attempts=1)
+    session = connected(reconnect=ReconnectOptions(max_attempts=1))
     session.socket_closed(4002, "expired", 0.0)
     actions = session.token_failed(ValueError("x"), 1.0)
     assert Notify(events.Disconnected(4002, "token provider failed", False)) in actions
@@ -307,6 +330,21 @@ class SessionLife(RuleBasedStateMachine):
         else:
             self.do(self.session.socket_closed(code, "", self.now_s))
 
+    @precondition(lambda self: self.dialling)
+    @rule()
+    def token_fails(self):
+        self.dialling = False
+        self.do(self.session.token_failed(ValueError("no token"), self.now_s))
+
+    @rule()
+    def application_closes(self):
+        self.do(self.session.stop(1000, "bye"))
+        assert not self.session.next_timer() or self.open
+        if self.open:
+            self.open = False
+            self.do(self.session.socket_closed(1000, "bye", self.now_s))
+        self.do(self.session.stopped())
+
     @precondition(lambda self: self.open)
     @rule(code=st.sampled_from([1000, 1001, 1006, 4001, 4002, 4010]))
     def drop(self, code):
@@ -348,7 +386,7 @@ class SessionLife(RuleBasedStateMachine):
     @precondition(lambda self: self.ended)
     @rule()
     def start_again(self):
-        self.ended = False
+        self.ended = self.ready = False
         self.do(self.session.start())
 
     @invariant()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 
 import pytest
@@ -16,6 +15,7 @@ from metered_realtime import (
     DisconnectedError,
     GoingAway,
     Message,
+    NoopLogger,
     NotConnectedError,
     OversizedPayloadError,
     Presence,
@@ -152,6 +152,29 @@ async def test_refused_subscription_is_not_renewed(server, client):
     server.answer = lambda frame: [{"type": "ack", "requestId": frame["requestId"]}]
     await client.publish("open", 1)
     assert [server.frames.get_nowait()["type"] for _ in range(server.frames.qsize())] == ["publish"]
+
+
+async def test_subscription_that_a_slow_link_refused_is_not_renewed(server, client, monkeypatch):
+    await client.connect()
+    monkeypatch.setattr("metered_realtime.link.MAX_QUEUED_BYTES", 10)
+    with pytest.raises(SignallingError, match="slow link"):
+        await client.subscribe("room")
+    assert client._session.subscriptions == {}
+
+
+async def test_late_refusal_does_not_undo_what_the_application_did_meanwhile(server, client):
+    await client.connect()
+    await client.subscribe("room")
+    await server.frame("subscribe")
+    server.answer = lambda frame: []
+    refused = asyncio.create_task(client.subscribe("room", SubscribeOptions(include_sender_metadata=True)))
+    request_id = (await server.frame("subscribe"))["requestId"]
+    server.answer = lambda frame: [{"type": "ack", "requestId": frame["requestId"]}]
+    await client.unsubscribe("room")
+    await server.send({"type": "error", "requestId": request_id, "code": "backend_error"})
+    with pytest.raises(ServerRequestError):
+        await refused
+    assert client._session.subscriptions == {}
 
 
 async def test_oversized_payload_is_refused_before_it_costs_the_connection(server, client):
@@ -292,6 +315,50 @@ async def test_failing_token_provider_is_reported_from_the_third_time(server):
     assert "abc" not in str(first.err)
 
 
+async def test_silent_token_provider_is_named(server):
+    client = SignallingClient(token_provider=asyncio.Event().wait, url=server.url, token_provider_timeout=0.01)
+    with pytest.raises(TimeoutError, match=r"token provider did not answer within 0.01 s"):
+        await client.connect()
+
+
+async def test_close_does_not_wait_for_a_token(server):
+    asked = asyncio.Event()
+
+    async def provider():
+        asked.set()
+        await asyncio.Event().wait()
+
+    client = SignallingClient(token_provider=provider, url=server.url)
+    connecting = asyncio.create_task(client.connect())
+    await asked.wait()
+    async with asyncio.timeout(0.5):
+        await client.close()
+    with pytest.raises(SignallingError):
+        await connecting
+
+
+async def test_token_provider_that_closes_the_client_is_not_dialled_for(server):
+    async def provider():
+        await client.close()
+        return "token"
+
+    client = SignallingClient(token_provider=provider, url=server.url)
+    with pytest.raises(SignallingError):
+        await client.connect()
+    await asyncio.wait([client._supervisor])
+    assert client.state == "closed"
+    assert server.connections == []
+
+
+async def test_token_provider_whose_own_task_was_cancelled_fails_as_any_other(server):
+    async def provider():
+        raise asyncio.CancelledError
+
+    client = SignallingClient(token_provider=provider, url=server.url)
+    with pytest.raises(RuntimeError, match="cancelled"):
+        await client.connect()
+
+
 async def test_first_token_failure_raises_what_the_provider_raised(server):
     client = SignallingClient(token_provider=lambda: "", url=server.url)
     with pytest.raises(ValueError, match="non-empty"):
@@ -299,19 +366,30 @@ async def test_first_token_failure_raises_what_the_provider_raised(server):
     await client.close()
 
 
-async def test_silent_service_is_pinged_and_then_left(server):
+async def test_silent_service_is_pinged_and_then_left(server, monkeypatch):
+    monkeypatch.setattr(session_module, "MIN_HEARTBEAT_S", 0.05)
     client = SignallingClient(api_key=KEY, url=server.url, reconnect=False, inactivity_timeout=0.2)
-    original, session_module.MIN_HEARTBEAT_S = session_module.MIN_HEARTBEAT_S, 0.05
-    try:
-        server.answer = lambda frame: []
-        async with client.events(Disconnected) as gone:
-            await client.connect()
-            await server.frame("ping")
-            assert not (await anext(gone)).will_reconnect
-        assert (await server.closes.get())[0] == 4000
-    finally:
-        session_module.MIN_HEARTBEAT_S = original
-        await client.close()
+    server.answer = lambda frame: []
+    async with client.events(Disconnected) as gone:
+        await client.connect()
+        await server.frame("ping")
+        assert not (await anext(gone)).will_reconnect
+    assert (await server.closes.get())[0] == 4000
+    await client.close()
+
+
+async def test_service_that_no_longer_reads_is_left_with_a_full_queue_and_dialled_again(server, monkeypatch):
+    monkeypatch.setattr("metered_realtime.link.CLOSE_GRACE_S", 0.1)
+    client = SignallingClient(api_key=KEY, url=server.url, reconnect=FAST, inactivity_timeout=0.5)
+    await client.connect()
+    server.stop_reading()
+    stuck = [asyncio.create_task(client.publish("room", "x" * 60_000)) for _ in range(200)]
+    async with asyncio.timeout(5), client.events(Connected) as back:
+        assert (await anext(back)).is_reconnect
+    outcomes = await asyncio.gather(*stuck, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {DisconnectedError, SignallingError}
+    await client.close()
+    server.connections[0].transport.abort()
 
 
 async def test_missing_welcome_ends_the_attempt(server, monkeypatch):
@@ -353,11 +431,119 @@ async def test_connect_twice_is_refused(client):
         await client.connect()
 
 
-async def test_closed_client_can_connect_again(server, client):
+async def test_closed_client_can_connect_again_and_subscribes_anew(server, client):
     await client.connect()
+    await client.subscribe("room")
     await client.close()
     await client.connect()
     await client.publish("room", 1)
+    assert [server.frames.get_nowait()["type"] for _ in range(server.frames.qsize())] == ["subscribe", "publish"]
+
+
+def test_client_works_in_one_event_loop_after_the_other():
+    async def use():
+        async with scripted_server() as running:
+            client._find_url = SignallingClient(api_key=KEY, url=running.url)._find_url
+            async with client:
+                await client.publish("room", 1)
+
+    client = SignallingClient(api_key=KEY, url="ws://127.0.0.1")
+    asyncio.run(use())
+    asyncio.run(use())
+
+
+async def test_close_that_comes_late_leaves_the_next_life_alone(server, client):
+    await client.connect()
+    closing = [asyncio.create_task(client.close()) for _ in range(2)]
+
+    async def connect_again():
+        await closing[0]
+        await client.connect()
+
+    await asyncio.gather(connect_again(), *closing)
+    await client.publish("room", 1)
+
+
+async def test_cancelled_close_is_still_a_close(server, client):
+    await client.connect()
+    closing = asyncio.create_task(client.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert client.state == "closed"
+    with pytest.raises(NotConnectedError):
+        await client.publish("room", 1)
+    await client.connect()
+    await client.publish("room", 1)
+
+
+async def test_cancelled_connect_keeps_the_handlers_for_the_next(server, client):
+    heard = []
+    client.on(Connected, heard.append)
+    server.welcome, welcome = None, server.welcome
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await client.connect()
+    server.welcome = welcome
+    await client.connect()
+    assert len(heard) == 1
+
+
+async def test_handler_may_close_the_client_with_a_limit(server, client):
+    done = asyncio.get_running_loop().create_future()
+
+    @client.on(Message)
+    async def close(event):
+        await asyncio.wait_for(client.close(), 0.5)
+        done.set_result(client.state)
+
+    await client.connect()
+    await server.send({"type": "message", "channel": "c", "from": "a", "data": 7})
+    assert await done == "closed"
+
+
+async def test_end_of_the_service_ends_the_streams_though_a_handler_runs(server, client):
+    stream, release = client.events(Message), asyncio.Event()
+
+    @client.on(Disconnected)
+    async def busy(event):
+        await release.wait()
+
+    await client.connect()
+    await server.connections[-1].close(4001, "no")
+    async with asyncio.timeout(5):
+        assert [event async for event in stream] == []
+    release.set()
+    await asyncio.wait(client._running)
+    assert client.listener_count(Disconnected) == 0
+
+
+async def test_handler_of_the_end_may_connect_again_and_keeps_its_fellows(server, client):
+    back, heard = asyncio.Event(), []
+    client.on(Connected, heard.append)
+
+    @client.on(Disconnected)
+    async def again(event):
+        await client.connect()
+        back.set()
+
+    await client.connect()
+    await server.connections[-1].close(4001, "no")
+    await back.wait()
+    assert len(heard) == 2
+    assert client.listener_count(Connected) == 1
+
+
+async def test_fault_of_the_applications_logger_costs_a_connection_not_the_client(server, caplog):
+    class Broken(NoopLogger):
+        def warning(self, msg, ctx=None):
+            raise RuntimeError("no disk")
+
+    client = SignallingClient(api_key=KEY, url=server.url, reconnect=FAST, logger=Broken())
+    async with client, client.events(Connected) as back:
+        await server.send("nonsense")
+        assert (await anext(back)).is_reconnect
 
 
 async def test_close_during_connect_raises_in_connect(server, client):
@@ -387,7 +573,6 @@ async def test_no_secret_in_repr_vars_or_debug_log(server, caplog):
     text = caplog.text + repr(client) + repr(vars(client)) + repr(vars(client._session))
     assert KEY not in text
     assert "key=***" in caplog.text
-    gc.collect()
 
 
 @pytest.mark.parametrize(
@@ -401,6 +586,12 @@ async def test_no_secret_in_repr_vars_or_debug_log(server, caplog):
 )
 def test_impossible_options_are_refused(options):
     with pytest.raises(ValueError):
+        SignallingClient(**options)
+
+
+@pytest.mark.parametrize("options", [{"api_key": 5}, {"token_provider": "eyJ"}])
+def test_options_of_the_wrong_kind_are_refused(options):
+    with pytest.raises(TypeError):
         SignallingClient(**options)
 
 
