@@ -1,4 +1,4 @@
-"""One connection to the broker, used once, driven by the loop. The only module that knows paho.
+"""One connection to the broker, used once, driven by the loop. With `paho_client` all that knows paho.
 
 paho's own threads, queues and reconnecting are not used: it encodes and decodes packets, we read and write.
 """
@@ -6,6 +6,7 @@ paho's own threads, queues and reconnecting are not used: it encodes and decodes
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 import threading
@@ -13,28 +14,26 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
-from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from edged.errors import BrokerNotConnectedError, BrokerProtocolError, BrokerRefusedError, BrokerTlsError
-from edged.mqtt import words
+from edged.errors import BrokerNotConnectedError, BrokerProtocolError, BrokerRefusedError
+from edged.mqtt import paho_client, words
 from edged.mqtt.copies import identifier
 from edged.settings import MqttSettings
 
 _T = TypeVar("_T")
 
-MAX_PACKET_BYTES = 1024 * 1024
-"""Asked of an MQTT 5 broker: it drops larger messages, which no reading could hold, instead of filling our memory."""
-CONNECT_TIMEOUT_S = 10.0
 _TICK_S = 1.0
 _MAX_PACKETS_AT_ONCE = 100
 _MAX_PUBLISHES_IN_FLIGHT = 20
 _FLUSH_TRIES = 20
 _FLUSH_WAIT_S = 0.05
+_GOODBYE_TIMEOUT_S = 1.0
+_GOODBYE_READ_BYTES = 64 * 1024
 _MAX_QOS = 1
 _POKE_FILTER = "edged/still/here"
 
@@ -83,7 +82,7 @@ class Connection:
         self._reading = True
         self._poke_from_s: float | None = None
         self._poked_s = 0.0
-        self._client = _new_client(settings, broker, v5=v5)
+        self._client = paho_client.new_client(settings, broker, v5=v5)
 
     async def open(self) -> bool:
         """Connect and return whether the broker remembers us."""
@@ -92,7 +91,7 @@ class Connection:
         self._sock = client.socket()
         if self._sock is None:
             raise words.ended(self._broker, 0, "", answered=False)
-        _tune(self._sock, self._settings.keepalive_s)
+        paho_client.tune(self._sock, self._settings.keepalive_s)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = lambda _client, _data, message: self._inbox.append(message)
@@ -112,14 +111,17 @@ class Connection:
 
     async def subscribe(self, subscriptions: tuple[tuple[str, int], ...]) -> list[str]:
         """Subscribe, and return the filters that the broker refuses."""
-        answers = [self._subscribe(topic, min(qos, _MAX_QOS)) for topic, qos in subscriptions]
+        # A mark on each message costs a fifth of the time we have for it; a single filter brings no copies.
+        is_marked = len(subscriptions) > 1
+        answers = [self._subscribe(topic, min(qos, _MAX_QOS), is_marked=is_marked) for topic, qos in subscriptions]
         codes = [await self._wait(answer) for answer in answers]
         return [topic for (topic, _qos), found in zip(subscriptions, codes, strict=True) if found[0].is_failure]
 
-    def _subscribe(self, topic: str, qos: int) -> asyncio.Future[list[ReasonCode]]:
+    def _subscribe(self, topic: str, qos: int, *, is_marked: bool) -> asyncio.Future[list[ReasonCode]]:
         if self._v5:
             marks = Properties(PacketTypes.SUBSCRIBE)  # type: ignore[no-untyped-call]
-            marks.SubscriptionIdentifier = identifier(topic)
+            if is_marked:
+                marks.SubscriptionIdentifier = identifier(topic)
             # Retained messages are sent only for a subscription that the broker did not have yet.
             options = SubscribeOptions(qos=qos, retainHandling=1)
             _code, packet_id = self._client.subscribe(topic, options=options, properties=marks)
@@ -157,18 +159,37 @@ class Connection:
         if self._sock is not None and not self._ended.done():
             self._reading = False
             self._loop.remove_reader(self._sock)
-            self._client.disconnect()
-            for _ in range(_FLUSH_TRIES):
-                self._client.loop_write()
-                if self._sock is None or not self._client.want_write():
-                    break
-                await asyncio.sleep(_FLUSH_WAIT_S)
+            last = socket.socket(fileno=os.dup(self._sock.fileno()))
+            try:
+                await self._say_goodbye()
+                await self._read_to_the_end(last)
+            finally:
+                last.close()
         if self._sock is not None:
             sock = self._sock
             self._on_socket_close(None, None, sock)
             self._client.on_socket_close = None
             self._client.on_socket_unregister_write = None
             sock.close()
+
+    async def _say_goodbye(self) -> None:
+        """paho closes the socket itself when DISCONNECT is written."""
+        self._client.disconnect()
+        for _ in range(_FLUSH_TRIES):
+            self._client.loop_write()
+            if self._sock is None or not self._client.want_write():
+                return
+            await asyncio.sleep(_FLUSH_WAIT_S)
+
+    async def _read_to_the_end(self, last: socket.socket) -> None:
+        """Wait until the broker closes too. To close a socket that holds unread data is to reset the connection, and
+        a broker that was sending would not see our last acknowledgements."""
+        with suppress(OSError, TimeoutError):
+            last.setblocking(False)
+            last.shutdown(socket.SHUT_WR)
+            async with asyncio.timeout(_GOODBYE_TIMEOUT_S):
+                while await self._loop.sock_recv(last, _GOODBYE_READ_BYTES):
+                    pass
 
     def ack(self, packet_id: int) -> None:
         self._client.ack(packet_id, 1)
@@ -262,7 +283,9 @@ class Connection:
         """Wait for an answer or for the end. Raises TimeoutError, but not while we do not read."""
         awaited: list[asyncio.Future[Any]] = [answer, self._ended]
         while True:
-            done, _ = await asyncio.wait(awaited, timeout=CONNECT_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                awaited, timeout=paho_client.CONNECT_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
+            )
             if done or self._reading:
                 break
         if answer.done():
@@ -288,7 +311,8 @@ class Connection:
     def _connect_blocking(self, done: asyncio.Future[None]) -> None:
         error: Exception | None = None
         try:
-            self._client.connect(self._broker.host, self._broker.port, self._settings.keepalive_s, **self._session())
+            session = paho_client.session(self._settings, v5=self._v5)
+            self._client.connect(self._broker.host, self._broker.port, self._settings.keepalive_s, **session)
         except Exception as caught:  # noqa: BLE001 - handed over to the loop, where it is told apart
             error = caught
         try:
@@ -308,56 +332,6 @@ class Connection:
         sock = self._client.socket()
         if sock is not None:
             sock.close()
-
-    def _session(self) -> dict[str, Any]:
-        """Return the arguments of CONNECT by which an MQTT 5 broker keeps our session and our pace."""
-        if not self._v5:
-            return {}
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = self._settings.session_expiry_s
-        properties.ReceiveMaximum = self._settings.receive_maximum
-        properties.MaximumPacketSize = MAX_PACKET_BYTES
-        return {"clean_start": False, "properties": properties}
-
-
-class _TlsSocket(ssl.SSLSocket):
-    """paho leaves a socket open when its handshake fails."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        try:
-            super().do_handshake(block)
-        except BaseException:
-            self.close()
-            raise
-
-
-def _new_client(settings: MqttSettings, broker: words.Broker, *, v5: bool) -> Client:
-    client = Client(
-        CallbackAPIVersion.VERSION2,
-        client_id=broker.client_id,
-        clean_session=None if v5 else False,
-        protocol=MQTTProtocolVersion.MQTTv5 if v5 else MQTTProtocolVersion.MQTTv311,
-        reconnect_on_failure=False,
-        manual_ack=True,
-    )
-    client.connect_timeout = CONNECT_TIMEOUT_S
-    if settings.username:
-        client.username_pw_set(settings.username, settings.password.reveal() or None)
-    if settings.tls:
-        try:
-            context = ssl.create_default_context(cafile=settings.ca_file or None)
-        except (OSError, ValueError) as error:
-            raise BrokerTlsError(f"mqtt.ca_file {settings.ca_file} holds no certificates we can read") from error
-        context.sslsocket_class = _TlsSocket
-        client.tls_set_context(context)
-    return client
-
-
-def _tune(sock: Any, keepalive_s: int) -> None:
-    """Small packets at once, and a link that swallows everything noticed by the kernel too."""
-    with suppress(OSError):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(keepalive_s * 1500))
 
 
 def subscription_marks(message: Message) -> list[int]:

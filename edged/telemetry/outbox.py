@@ -33,7 +33,9 @@ MAX_MESSAGES_IN_FLIGHT = 8
 _SPILL_AT = 0.75
 _KEEP_IN_MEMORY = 0.5
 _REFILL_BELOW = 0.25
+_ENOUGH_FOR_A_COMMIT = 100
 _MAX_DEAD_ROWS = 500
+_MAX_DEAD_ROWS_KEPT = 100_000
 _DEAD_ROWS_AFTER_S = 1.0
 
 
@@ -49,6 +51,7 @@ class Outbox:
         self._tail: deque[Entry] = deque()
         self._opened = False
         self._waits_for_store = True
+        self._unstored_count = 0
         self._gap_after_row = 0
         self._gap_count = 0
         self._next_row = 1
@@ -70,6 +73,7 @@ class Outbox:
         self._received += 1
         entry = Entry(reading, ack, now_s)
         self._memory_bytes += entry.memory_bytes
+        self._unstored_count += 1
         (self._tail if self._gap_count or self._waits_for_store else self._head).append(entry)
 
     def reject(self, reason: str) -> None:
@@ -85,12 +89,12 @@ class Outbox:
     @property
     def wants_disk(self) -> bool:
         """Something should be written or read before the next tick."""
-        return self._memory_bytes >= self._memory_limit * _SPILL_AT or self.take_read() is not None
+        return self._is_worth_a_commit or self.take_read() is not None
 
     @property
     def has_room(self) -> bool:
-        """Memory has emptied enough to read from the broker again."""
-        return self._memory_bytes <= self._memory_limit * _KEEP_IN_MEMORY
+        """Memory has emptied enough to read from the broker again: nothing would be spilled for lack of it."""
+        return not self._is_crowded
 
     # Hub side -------------------------------------------------------------------------------------
 
@@ -158,6 +162,7 @@ class Outbox:
             self._head.popleft()
 
     def _settle_entry(self, entry: Entry, now_s: float) -> None:
+        self._unstored_count -= _is_unstored(entry)
         entry.place = Place.SETTLED
         self._memory_bytes -= entry.memory_bytes
         _acknowledge(entry)
@@ -204,6 +209,7 @@ class Outbox:
             return None
         for entry in unstored:
             entry.writing = True
+        self._unstored_count -= len(unstored)
         appends = tuple((self._next_row + index, entry) for index, entry in enumerate(unstored))
         return Write(appends, dict(self._dead_rows), evict_bytes, self._gap_after_row)
 
@@ -234,11 +240,12 @@ class Outbox:
         """Nothing of the transaction is on disk."""
         for _row, entry in write.appends:
             entry.writing = False
+            self._unstored_count += _is_unstored(entry)
 
     def take_read(self) -> Read | None:
         """Return the rows to read back, or None. Answer with `loaded`."""
         refill_bytes = int(self._memory_limit * _REFILL_BELOW)
-        if not self._gap_count or len(self._head) >= self._window:
+        if not self._gap_count or len(self._head) >= self._window or len(self._dead_rows) >= _MAX_DEAD_ROWS_KEPT:
             return None
         if sum(entry.memory_bytes for entry in self._head) > refill_bytes:
             return None
@@ -262,6 +269,13 @@ class Outbox:
         self._gap_count = max(0, self._gap_count - looked_at)
         self._close_gap()
 
+    @property
+    def is_store_spent(self) -> bool:
+        """The store has rows, and all of them are dead."""
+        if self._gap_count or not self._dead_rows:
+            return False
+        return all(entry.row is None or entry.place is Place.SETTLED for entry in chain(self._head, self._tail))
+
     def store_lost(self) -> int:
         """The store was set aside: what was on disk only is gone and its number returned; the rest is written anew."""
         lost = self._gap_count
@@ -273,6 +287,7 @@ class Outbox:
         self._dead_since_s = None
         for entry in chain(self._head, self._tail):
             entry.row = None
+        self._unstored_count = sum(1 for entry in chain(self._head, self._tail) if _is_unstored(entry))
         self._close_gap()
         return lost
 
@@ -286,15 +301,29 @@ class Outbox:
 
     # How the tiers are kept -------------------------------------------------------------------------
 
-    def _oldest_unstored(self) -> Entry | None:
-        return next((entry for entry in chain(self._head, self._tail) if _is_unstored(entry)), None)
+    @property
+    def _is_crowded(self) -> bool:
+        return self._memory_bytes >= self._memory_limit * _SPILL_AT
+
+    @property
+    def _is_worth_a_commit(self) -> bool:
+        """Spilling should not wait for its time.
+
+        The broker sends a limited number ahead of our acknowledgements, so once the oldest reading is on disk, which
+        is to say that the uplink is down, each further one waiting for its time would hold up those behind it.
+        """
+        if self._is_crowded:
+            return True
+        is_spilling = bool(self._gap_count or (self._head and self._head[0].row is not None))
+        return is_spilling and self._unstored_count >= _ENOUGH_FOR_A_COMMIT
 
     def _spill_is_due(self, now_s: float) -> bool:
-        oldest = self._oldest_unstored()
-        if oldest is None:
+        if not self._unstored_count:
             return False
-        too_long = now_s - oldest.accepted_s >= self._spill_after_s
-        return too_long or self._memory_bytes >= self._memory_limit * _SPILL_AT
+        if self._is_worth_a_commit:
+            return True
+        oldest = next(entry for entry in chain(self._head, self._tail) if _is_unstored(entry))
+        return now_s - oldest.accepted_s >= self._spill_after_s
 
     def _dead_rows_are_due(self, now_s: float) -> bool:
         if self._dead_since_s is None:

@@ -43,8 +43,10 @@ class Spiller:
         self._tick_s = min(max(spill_after_s / 4, _SHORTEST_TICK_S), _LONGEST_TICK_S)
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edged-outbox")
+        self._round: asyncio.Task[bool] | None = None
         self._is_open = False
         self._in_trouble = False
+        self._write_again_at_s = 0.0
 
     def wake(self) -> None:
         """Look now instead of at the next tick."""
@@ -54,36 +56,32 @@ class Spiller:
         """Write and read until cancelled, then write down everything that is not settled and close the file."""
         try:
             while True:
-                await self._step(everything=False)
-                await self._rest()
+                # A task of its own, so that a stop does not cut it off: what was committed must be known as committed.
+                self._round = asyncio.create_task(self._work(everything=False), name="telemetry outbox")
+                if await asyncio.shield(self._round):
+                    await self._rest()
+                else:
+                    await asyncio.sleep(self._retry_after_s)
         finally:
             await self._finish()
-
-    async def _step(self, *, everything: bool) -> None:
-        """Do one round of work to its end even when cancelled: what was committed must be known as committed."""
-        work = asyncio.create_task(self._work(everything=everything), name="telemetry outbox")
-        try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError:
-            await asyncio.wait([work])
-            raise
 
     async def _finish(self) -> None:
         try:
             async with asyncio.timeout(FINAL_SPILL_TIMEOUT_S):
-                await self._step(everything=True)
+                if self._round is not None:
+                    await asyncio.wait([self._round])
+                await self._work(everything=True)
                 await self._call(self._store.close)
         except (TimeoutError, StoreError) as error:
-            _log.warning("the outbox could not be closed in order: %s", error or "the disk does not answer")
+            _log.warning("the outbox could not be closed in order: %s", str(error) or "the disk does not answer")
+        if self._round is not None and self._round.cancel():
+            await asyncio.wait([self._round])
         self._thread.shutdown(wait=False)
         waiting = self._outbox.stats().waiting
         if waiting:
             _log.info("%d readings wait in the outbox for the next start", waiting)
 
     async def _rest(self) -> None:
-        if self._in_trouble:
-            await asyncio.sleep(self._retry_after_s)
-            return
         try:
             async with asyncio.timeout(self._tick_s):
                 await self._wake.wait()
@@ -91,8 +89,11 @@ class Spiller:
             pass
         self._wake.clear()
 
-    async def _work(self, *, everything: bool) -> None:
-        """Do all that is due. Trouble with the file is told once; the readings stay in memory and at the broker."""
+    async def _work(self, *, everything: bool) -> bool:
+        """Do all that is due; return whether the file can be read.
+
+        Trouble with the file is told once; the readings stay in memory and at the broker.
+        """
         try:
             if not self._is_open:
                 self._outbox.opened(await self._call(self._store.open))
@@ -101,23 +102,39 @@ class Spiller:
             while await self._write(everything=everything) or (not everything and await self._read()):
                 self._on_change()
         except StoreCorruptError as error:
-            await self._set_aside(error)
+            return await self._set_aside(error)
         except StoreError as error:
             self._tell_trouble(error)
-        else:
-            self._tell_recovery()
+            return False
+        return True
 
     async def _write(self, *, everything: bool) -> bool:
+        """Write what is due. A disk that is full or read-only must not keep what is on it from being sent."""
+        if self._clock() < self._write_again_at_s and not everything:
+            return False
         write = self._outbox.take_write(self._clock(), everything=everything)
         if write is None:
             return False
         try:
             evicted = await self._call(lambda: self._store.write(write))
-        except StoreError:
+        except StoreError as error:
             self._outbox.write_failed(write)
-            raise
+            if isinstance(error, StoreCorruptError):
+                raise
+            self._write_again_at_s = self._clock() + self._retry_after_s
+            self._tell_trouble(error)
+            if self._outbox.is_store_spent:
+                await self._start_anew()
+            return False
         self._outbox.written(write, evicted, self._clock())
+        self._tell_recovery()
         return True
+
+    async def _start_anew(self) -> None:
+        """Give back what a file takes that holds nothing we need: often it is what the disk is full of."""
+        await self._call(self._store.remove)
+        self._outbox.store_lost()
+        self._is_open = False
 
     async def _read(self) -> bool:
         wanted = self._outbox.take_read()
@@ -129,21 +146,20 @@ class Spiller:
     async def _call(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    async def _set_aside(self, error: StoreCorruptError) -> None:
+    async def _set_aside(self, error: StoreCorruptError) -> bool:
         """Start a new file: a damaged one must never stop the gateway."""
         try:
             aside = await self._call(self._store.set_aside)
         except StoreError as trouble:
             self._tell_trouble(trouble)
-            return
+            return False
         lost = self._outbox.store_lost()
+        cost = f"{lost} readings were in it only" if self._is_open else "what it held is not sent"
         self._is_open = False
         self._wake.set()
-        _log.warning(
-            "%s: it is set aside as %s and a new outbox is started; %d readings were in it only",
-            error, aside.name, lost,
-        )  # fmt: skip
+        _log.warning("%s: it is set aside as %s and a new outbox is started; %s", error, aside.name, cost)
         self._on_change()
+        return True
 
     def _tell_trouble(self, error: StoreError) -> None:
         if not self._is_open:

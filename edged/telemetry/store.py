@@ -88,19 +88,27 @@ class Store:
 
     def set_aside(self) -> Path:
         """Rename the damaged file, so that a new one can be started; only the newest such file is kept."""
-        with suppress(StoreError):  # A damaged file may not even close; it is renamed all the same.
-            self.close()
         aside = self.path.with_name(f"{self.path.name}.corrupt-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")
         try:
             for old in self.path.parent.glob(f"{self.path.name}.corrupt-*"):
                 old.unlink()
             if self.path.exists():
                 self.path.rename(aside)
-            for suffix in ("-wal", "-shm"):
+        except OSError as error:
+            # It stays open, and shows again that it is damaged until it can be renamed.
+            raise StoreError(f"{self.path} is damaged and cannot be set aside: {error.strerror}") from error
+        self.remove()
+        return aside
+
+    def remove(self) -> None:
+        """Delete the file. That works on a disk so full that not even rows can be deleted."""
+        try:
+            for suffix in ("", "-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         except OSError as error:
-            raise StoreError(f"{self.path} is damaged and cannot be set aside: {error.strerror}") from error
-        return aside
+            raise StoreError(f"{self.path} cannot be removed: {error.strerror}") from error
+        with suppress(StoreError):  # A damaged file may not even close.
+            self.close()
 
     def write(self, write: Write) -> Evicted:
         """Commit one transaction."""

@@ -15,10 +15,11 @@ import threading
 import time
 from typing import Any
 
-from paho.mqtt.client import Client, MQTTMessageInfo
+from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 DOOR_EVERY = 7
+CONNECT_TIMEOUT_S = 10.0
 PUBACK_TIMEOUT_S = 5.0
 
 
@@ -47,28 +48,34 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     client = Client(CallbackAPIVersion.VERSION2, client_id="greenhouse")
+    connected = threading.Event()
+    acknowledged: list[int] = []
+    client.on_connect = lambda *about: None if about[3].is_failure else connected.set()
+    client.on_publish = lambda _client, _data, packet_id, *_: acknowledged.append(packet_id)
     try:
         client.connect("127.0.0.1", options.port)
     except OSError as error:
         print(f"greenhouse: no broker at 127.0.0.1:{options.port}: {error}", file=sys.stderr)
         return 1
+    # paho connects again by itself, and sends again what the broker has not acknowledged.
     client.loop_start()
+    if not connected.wait(CONNECT_TIMEOUT_S):
+        print(f"greenhouse: what listens at 127.0.0.1:{options.port} is no broker for us", file=sys.stderr)
+        return 1
     say("ready")
-    sent: list[MQTTMessageInfo] = []
-    acknowledged = step = 0
+    sent = step = 0
     while not stop.is_set():
-        sent.extend(client.publish(topic, payload, qos=1) for topic, payload in readings(step))
-        acknowledged += sum(info.is_published() for info in sent)
-        sent = [info for info in sent if not info.is_published()]
+        for topic, payload in readings(step):
+            client.publish(topic, payload, qos=1)
+            sent += 1
         step += 1
         stop.wait(options.interval_s)
     deadline = time.monotonic() + PUBACK_TIMEOUT_S
-    for info in sent:
-        info.wait_for_publish(max(0.0, deadline - time.monotonic()))
-    acknowledged += sum(info.is_published() for info in sent)
+    while len(acknowledged) < sent and time.monotonic() < deadline:
+        time.sleep(0.05)
     client.disconnect()
     client.loop_stop()
-    say("published", count=acknowledged)
+    say("published", count=len(acknowledged))
     return 0
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-import ssl
 import subprocess
 
 import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
 
 from edged.errors import (
     BrokerLostError,
@@ -17,8 +18,8 @@ from edged.errors import (
     BrokerTlsError,
     BrokerUnreachableError,
 )
-from edged.mqtt import connection
-from edged.mqtt.connection import MAX_PACKET_BYTES
+from edged.mqtt import paho_client
+from edged.mqtt.paho_client import MAX_PACKET_BYTES
 from edged.settings import Secret
 from scripts.lib import peers
 
@@ -42,7 +43,7 @@ async def test_a_name_that_is_no_name(open_door):
 
 
 async def test_somebody_who_does_not_answer(open_door, monkeypatch):
-    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(paho_client, "CONNECT_TIMEOUT_S", 0.2)
 
     async def answer(reader, _writer):
         await reader.read()
@@ -53,7 +54,7 @@ async def test_somebody_who_does_not_answer(open_door, monkeypatch):
 
 
 async def test_somebody_who_does_not_shake_hands(open_door, monkeypatch):
-    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(paho_client, "CONNECT_TIMEOUT_S", 0.2)
 
     async def answer(reader, _writer):
         await reader.read()
@@ -74,7 +75,7 @@ async def test_somebody_who_hangs_up(open_door):
 
 
 async def test_somebody_who_speaks_http(open_door, monkeypatch):
-    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(paho_client, "CONNECT_TIMEOUT_S", 0.2)
 
     async def answer(reader, writer):
         await read_packet(reader)
@@ -172,7 +173,6 @@ async def test_a_message_too_large_for_any_reading_is_kept_away_by_the_broker(br
 
 def test_what_is_used_of_paho_is_there():
     """A contract with the pinned version: what we rely on beyond its documentation."""
-    client = connection.Client(connection.CallbackAPIVersion.VERSION2, client_id="c", manual_ack=True)
+    client = Client(CallbackAPIVersion.VERSION2, client_id="c", manual_ack=True)
     for name in ("loop_read", "loop_write", "loop_misc", "want_write", "socket", "ack", "on_socket_close"):
         assert hasattr(client, name)
-    assert connection.ssl is ssl
