@@ -1,6 +1,7 @@
 """The composition root: from settings to running parts, and the one order in which they stop.
 
-Each part lives in `keep_running`, so that its failure never ends another; this module only builds, starts and stops.
+Every link of a part lives in `keep_running`, so that its failure never ends another part; this module only builds,
+starts and stops.
 """
 
 from __future__ import annotations

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
 from contextlib import suppress
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -15,6 +16,17 @@ from paho.mqtt.properties import Properties
 from edged.errors import BrokerTlsError
 from edged.mqtt import words
 from edged.settings import MqttSettings
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client
+else:
+    # paho looks for dnspython, which is here for WebRTC, to ask for SRV records, which we never do: 57 modules, 2.5 MB.
+    loaded = sys.modules.get("dns.resolver")
+    sys.modules["dns.resolver"] = None
+    Client = import_module("paho.mqtt.client").Client
+    del sys.modules["dns.resolver"]
+    if loaded is not None:
+        sys.modules["dns.resolver"] = loaded
 
 MAX_PACKET_BYTES = 1024 * 1024
 """Asked of an MQTT 5 broker: it drops larger messages, which no reading could hold, instead of filling our memory."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {"aiortc", "aioice", "av", "cryptography", "OpenSSL", "numpy", "pylibsrtp"}
+HEAVY = {"aiortc", "aioice", "av", "cryptography", "dns", "OpenSSL", "numpy", "pylibsrtp"}
 
 
 def loaded_by(code, *, until=(), **environ):
