@@ -71,17 +71,17 @@ class LocalMedia:
             metadata=metadata,
         )
 
-    def add(self, track: Any, described: LocalTrack) -> bool:
-        """Send `track`; False if it is sent already under the same stream.
+    def add(self, track: Any, described: LocalTrack) -> LocalTrack | None:
+        """Send `track`; returns how, or None if it is sent already under the same stream.
 
         Raises MeteredPeerStateError where it belongs to another stream.
         """
         existing = self._tracks.get(track)
         if existing is None:
-            self._tracks[track] = self._with_source(track, described)
-            return True
+            added = self._tracks[track] = self._with_source(track, described)
+            return added
         if existing.stream is described.stream:
-            return False
+            return None
         where = f"stream {existing.stream.id!r}" if existing.stream is not None else "no stream"
         raise MeteredPeerStateError(
             "track_already_attached",
@@ -94,9 +94,17 @@ class LocalMedia:
         return self._tracks.pop(track, None)
 
     def replace(self, old: Any, new: Any) -> LocalTrack:
-        """Send `new` in the place of `old`, in the same stream and with the same metadata."""
+        """Send `new` in the place of `old`, in the same stream and with the same metadata.
+
+        Raises TypeError for what is no track of that kind, MeteredPeerStateError where it is sent already.
+        """
         before = self._tracks[old]
         described = self.describe(new, before.stream, before.metadata)
+        if described.kind != before.kind:
+            raise TypeError(f"replace_track: the new track must be {before.kind} as the old one is")
+        if new in self._tracks:
+            sentence = "replace_track: the new track is sent already"
+            raise MeteredPeerStateError("track_already_attached", "replace_track", sentence)
         after = self._with_source(new, described)
         self._tracks = {
             (new if track is old else track): (after if track is old else sent) for track, sent in self._tracks.items()

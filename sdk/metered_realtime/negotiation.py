@@ -183,7 +183,7 @@ class Negotiation:
     def remote_offer(self, offer: RemoteDescription, now_s: float) -> list[Action]:
         """An offer arrived."""
         if offer.sdp == self._answered_sdp:
-            return [SendAnswer()]
+            return [SendAnswer()] if self._spend(now_s) else []
         if not self.polite and (self.phase == "offered" or self._offers_channel):
             # Its sender gives way to ours. A data channel in it must then be offered by us.
             self._lost_channel_mid = offer.facts.channel_mid or self._lost_channel_mid

@@ -5,28 +5,34 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from ssl import SSLContext
 from typing import Any, Self
 
 from metered_realtime import errors, events, wire
-from metered_realtime.emitter import Emitter
+from metered_realtime.emitter import _own_handler
 from metered_realtime.fatal import fatal_close, fatal_error
 from metered_realtime.ice_servers import IceServerConfig
-from metered_realtime.local_media import LocalMedia
 from metered_realtime.logger import Logger, NoopLogger
 from metered_realtime.membership import Membership
-from metered_realtime.options import MeteredPeerState, SignallingClientOptions, SubscribeOptions
+from metered_realtime.options import (
+    MeteredPeerState,
+    ReconnectOptions,
+    SignallingClientOptions,
+    SubscribeOptions,
+    TokenProviderFn,
+)
 from metered_realtime.outbox import SignalOutbox
 from metered_realtime.owned_tasks import OwnedTasks
 from metered_realtime.peer_link import PeerLink
+from metered_realtime.peer_media import MediaSender
 from metered_realtime.remote_peer import RemotePeer
 from metered_realtime.roster import MAX_PEERS
 from metered_realtime.signalling import SignallingClient
-from metered_realtime.streams import MediaStream, StreamMetadata
 
 CLOSE_GRACE_S = 5.0
 
 
-class MeteredPeer(Emitter):
+class MeteredPeer(MediaSender):
     """One member of one channel.
 
     Emits `Joined`, `Left`, `StateChange`, `PeerJoined`, `PeerLeft`, `Data`, `FatalError`. Takes
@@ -37,24 +43,40 @@ class MeteredPeer(Emitter):
         self,
         options: SignallingClientOptions | None = None,
         *,
+        api_key: str | None = None,
+        token_provider: TokenProviderFn | None = None,
+        url: str | None = None,
+        token_provider_timeout: float = 10.0,
+        logger: Logger | None = None,
+        reconnect: ReconnectOptions | bool = True,
+        inactivity_timeout: float = 60.0,
+        auto_resubscribe: bool = True,
+        ssl: SSLContext | None = None,
+        allow_insecure: bool = False,
         _client: SignallingClient | None = None,
-        **fields: Any,
     ) -> None:
-        if options is None and _client is None:
-            options = SignallingClientOptions(**fields)
-        elif fields:
-            raise TypeError(f"pass either options or keywords, not both (got {', '.join(sorted(fields))})")
-        if options is not None and not options.auto_resubscribe:
+        if options is None:
+            options = SignallingClientOptions(
+                api_key=api_key,
+                token_provider=token_provider,
+                url=url,
+                token_provider_timeout=token_provider_timeout,
+                logger=logger,
+                reconnect=reconnect,
+                inactivity_timeout=inactivity_timeout,
+                auto_resubscribe=auto_resubscribe,
+                ssl=ssl,
+                allow_insecure=allow_insecure,
+            )
+        if not options.auto_resubscribe:
             raise ValueError("auto_resubscribe=False is not possible for a MeteredPeer: it could not stay a member")
-        logger = options.logger if options is not None else None
-        super().__init__(logger=logger)
-        self._logger = logger
-        self._log: Logger = logger if logger is not None else NoopLogger()
+        super().__init__(logger=options.logger)
+        self._logger = options.logger
+        self._log: Logger = self._logger if self._logger is not None else NoopLogger()
         self._client = _client if _client is not None else SignallingClient(options)
         self._state: MeteredPeerState = "idle"
         self._channel: str | None = None
         self._subscription = SubscribeOptions()
-        self._max_message_bytes = wire.DEFAULT_MAX_MESSAGE_BYTES
         self._ice_servers: tuple[IceServerConfig, ...] = ()
         self._members = Membership(
             open_link=self._open_link,
@@ -62,9 +84,9 @@ class MeteredPeer(Emitter):
             left=lambda remote: self.emit(events.PeerLeft(remote)),
             is_open=lambda: self._state == "joined",
         )
-        self._media = LocalMedia()
         self._outbox = SignalOutbox(self._client.send, self._log)
         self._tasks = OwnedTasks()
+        self._watch: asyncio.Task[None] | None = None
         self._end: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -110,9 +132,9 @@ class MeteredPeer(Emitter):
     async def join(self, channel: str, *, include_sender_metadata: bool = False) -> None:
         """Connect and become a member; returns when the service has accepted the subscription.
 
-        After a failure the state is `idle` again and `join` may be repeated. Raises MeteredPeerStateError unless idle,
-        MeteredPeerSendError (`reserved_channel`), ValueError or TypeError for a bad name, and whatever
-        `SignallingClient.connect` and `subscribe` raise.
+        After a failure the state is `idle` again and `join` may be repeated; cancelled at the moment of success, it
+        closes the peer. Raises MeteredPeerStateError unless idle, MeteredPeerSendError (`reserved_channel`), ValueError
+        or TypeError for a bad name, and whatever `SignallingClient.connect` and `subscribe` raise.
         """
         if self._state != "idle":
             raise errors.MeteredPeerStateError(
@@ -130,13 +152,23 @@ class MeteredPeer(Emitter):
                 await self._client.connect()
             await self._client.subscribe(channel, self._subscription)
         except BaseException:
-            if self.state == "joining":
-                await self._client.close()
+            await self._undo_join()
+            raise
+        self._enter_joined()
+
+    async def _undo_join(self) -> None:
+        if self._state in ("joined", "reconnecting"):
+            # The list of members was read before `join` went on: whoever saw us come must see us go.
+            await self.close("join was given up")
+        if self._state != "joining":
+            return
+        try:
+            await self._client.close()
+        finally:
+            if self.state == "joining":  # else somebody has closed us meanwhile
                 self._members.clear()
                 self._channel = None
                 self._set_state("idle")
-            raise
-        self._enter_joined()
 
     def _listen(self) -> None:
         """Hear the client; its end drops all its handlers."""
@@ -159,14 +191,21 @@ class MeteredPeer(Emitter):
             self.emit(events.Joined(self.peer_id, self._channel))
 
     async def close(self, reason: str | None = None) -> None:
-        """Leave the channel and end everything: connections, streams of events, handlers. May be called again."""
-        if self._state == "leaving":
-            return  # called by a handler of what the first call emits
-        if self._state != "closed":
-            self._set_state("leaving")
-            await self._finish(reason)
-        if self._end is not None and self._end is not asyncio.current_task():
+        """Leave the channel and end everything: connections, streams of events, handlers. May be called again.
+
+        Returns when that is done; in a handler, where the end has begun already, at once. A caller who is cancelled
+        does not stop it.
+        """
+        if self._state not in ("leaving", "closed"):
+            self._leave(reason)
+        elif (handler := _own_handler.get()) is not None and not handler.done():
+            return  # the end waits for handlers
+        if self._end is not None:
             await asyncio.wait([self._end])
+
+    def _leave(self, reason: str | None) -> None:
+        self._set_state("leaving")
+        self._end = asyncio.get_running_loop().create_task(self._finish(reason), name="end of a MeteredPeer")
 
     async def _finish(self, reason: str | None) -> None:
         await self._members.aclose(CLOSE_GRACE_S)
@@ -208,102 +247,20 @@ class MeteredPeer(Emitter):
         self._check_size(data)
         await self._client.send(peer_id, data)
 
-    def _check_size(self, data: Any) -> None:
-        size = wire.json_size(data)
-        if size > self._max_message_bytes:
-            raise errors.MeteredPeerOversizedError(size, self._max_message_bytes)
-
-    # Media ---------------------------------------------------------------------------------------------
-
-    def add_stream(self, stream: MediaStream, metadata: StreamMetadata | None = None) -> None:
-        """Send every track of `stream` to every present and future member. Raises as `add_track`."""
-        self._check_media_state("add_stream")
-        for track in stream.get_tracks():
-            self.add_track(track, stream, dict(metadata) if metadata is not None else None)
-
-    def remove_stream(self, stream: MediaStream) -> None:
-        """Stop sending every track of `stream`."""
-        self._check_media_state("remove_stream")
-        for track in stream.get_tracks():
-            self.remove_track(track)
-
-    def add_track(self, track: Any, stream: MediaStream | None = None, metadata: StreamMetadata | None = None) -> None:
-        """Send `track` to every present and future member, grouped under `stream`, described by `metadata` (JSON).
-
-        Again with the same stream it does nothing. Raises MeteredPeerStateError (`invalid_state`,
-        `track_already_attached`), MeteredPeerOversizedError for metadata, TypeError for what is no track.
-        """
-        self._check_media_state("add_track")
-        described = self._media.describe(track, stream, metadata)
-        if described.announcement is not None:
-            self._check_size(wire.envelope_data(described.announcement))
-        if not self._media.add(track, described):
-            return
-        added = self._media.get(track)
-        for link in self._members.links:
-            link.tracks_added([added] if added is not None else [])
-
-    def remove_track(self, track: Any) -> None:
-        """Stop sending `track`; it is read no more. No effect if it is not sent."""
-        self._check_media_state("remove_track")
-        removed = self._media.remove(track)
-        if removed is not None:
-            for link in self._members.links:
-                link.track_removed(removed)
-
-    async def replace_track(self, old_track: Any, new_track: Any | None) -> None:
-        """Send `new_track` in the place of `old_track`, in the same stream with the same metadata; None: stop sending.
-
-        Nothing is negotiated unless the new track needs another codec. No effect if `old_track` is not sent. Raises
-        MeteredPeerStateError (`invalid_state`, `track_already_attached`), TypeError for what is no track of that kind.
-        """
-        self._check_media_state("replace_track", refused=("reconnecting", "leaving", "closed"))
-        if old_track is None:
-            raise TypeError("replace_track: the old track must be a track; to stop sending use remove_track")
-        old = self._media.get(old_track)
-        if old is None or new_track is old_track:
-            return
-        if new_track is None:
-            self.remove_track(old_track)
-            return
-        if self._media.describe(new_track, None, None).kind != old.kind:
-            raise TypeError(f"replace_track: the new track must be {old.kind} as the old one is")
-        if self._media.get(new_track) is not None:
-            sentence = "replace_track: the new track is sent already"
-            raise errors.MeteredPeerStateError("track_already_attached", "replace_track", sentence, self._state)
-        new = self._media.replace(old_track, new_track)
-        for link in self._members.links:
-            link.track_replaced(old, new)
-
-    def get_track_metadata(self, track: Any) -> StreamMetadata | None:
-        """Return the metadata `track` is sent with; None if it has none or is not sent."""
-        sent = self._media.get(track)
-        return sent.metadata if sent is not None else None
-
-    def get_stream_metadata(self, stream: MediaStream) -> StreamMetadata | None:
-        """Return the metadata of the first track of `stream` that is sent."""
-        sent = (self._media.get(track) for track in stream.get_tracks())
-        return next((local.metadata for local in sent if local is not None), None)
-
-    def _check_media_state(self, method: str, refused: tuple[str, ...] = ("leaving", "closed")) -> None:
-        if self._state in refused:
-            sentence = f"{method}: not possible in state {self._state}"
-            raise errors.MeteredPeerStateError("invalid_state", method, sentence, self._state)
-
     # The service ---------------------------------------------------------------------------------------
 
     def _on_connected(self, event: events.Connected) -> None:
         if event.ice_servers is not None:
             self._ice_servers = event.ice_servers
-        self._max_message_bytes = event.max_message_size
-        is_known = self._members.welcomed(event.peer_id, self._now(), is_reconnect=event.is_reconnect)
+        now_s = asyncio.get_running_loop().time()
+        is_known = self._members.welcomed(event.peer_id, now_s, is_reconnect=event.is_reconnect)
         if self._state != "reconnecting":
             return
         if is_known:
             self._set_state("joined")
-        else:
+        elif self._watch is None or self._watch.done():  # one that still runs watches over this reconnect as well
             watch = self._members.await_snapshot(self._subscribe_again, self._give_up)
-            self._tasks.start(watch, "wait for the roster after a reconnect")
+            self._watch = self._tasks.start(watch, "wait for the roster after a reconnect")
 
     def _subscribe_again(self) -> None:
         self._tasks.start(self._renew_subscription(), "another subscription")
@@ -331,9 +288,7 @@ class MeteredPeer(Emitter):
             self._members.signalling_lost()
             self._set_state("reconnecting")
             return
-        self._set_state("leaving")
-        reason = event.reason or f"disconnected (code {event.code})"
-        self._end = asyncio.get_running_loop().create_task(self._finish(reason), name="end of a MeteredPeer")
+        self._leave(event.reason or f"disconnected (code {event.code})")
 
     def _on_presence(self, event: events.Presence) -> None:
         if event.channel != self._channel or self._state not in ("joining", "joined", "reconnecting"):
@@ -389,6 +344,3 @@ class MeteredPeer(Emitter):
         if state != self._state:
             before, self._state = self._state, state
             self.emit(events.StateChange(before, state))
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()

@@ -28,8 +28,8 @@ _MID_LINE = re.compile(r"^a=mid:\S+", re.MULTILINE)
 _BUNDLE_LINE = re.compile(r"^a=group:BUNDLE[^\r\n]*", re.MULTILINE)
 _DIRECTION_LINE = re.compile(r"^a=(?:sendrecv|sendonly|recvonly|inactive)[ \t]*(?=\r?$)", re.MULTILINE)
 _EXTMAP_LINE = re.compile(r"^a=extmap:(\d+)(/\S+)? (\S+)([^\r\n]*)(\r?\n|$)", re.MULTILINE)
-_RTPMAP = re.compile(r"^a=rtpmap:(\d+) ([^\r\n]+?)[ \t]*\r?$", re.MULTILINE)
-_FMTP = re.compile(r"^a=fmtp:(\d+) ([^\r\n]+?)[ \t]*\r?$", re.MULTILINE)
+_RTPMAP = re.compile(r"^a=rtpmap:(\d+) ([^\r\n]+)", re.MULTILINE)
+_FMTP = re.compile(r"^a=fmtp:(\d+) ([^\r\n]+)", re.MULTILINE)
 _CODEC_LINE = re.compile(r"^(a=(?:rtpmap|fmtp|rtcp-fb):)(\d+)( [^\r\n]*)", re.MULTILINE)
 _APT = re.compile(r"\bapt=(\d+)")
 _TRANSPORT_LINE = re.compile(r"^a=(?:ice-ufrag|ice-pwd|ice-options|fingerprint|setup):[^\r\n]*", re.MULTILINE)
@@ -100,7 +100,7 @@ def _pin_extensions(offer: str, earlier: list[str]) -> str:
 
 def _codecs(section: str) -> dict[str, tuple[str, ...]]:
     """Payload type to what identifies the codec; an `rtx` is identified by the codec it repairs."""
-    names = {number: name.lower() for number, name in _RTPMAP.findall(section)}
+    names = {number: name.strip().lower() for number, name in _RTPMAP.findall(section)}
     parameters = dict(_FMTP.findall(section))
     plain = {number: _codec_key(name, parameters.get(number, "")) for number, name in names.items()}
     for number, name in names.items():

@@ -206,7 +206,9 @@ async def test_a_rejected_section_in_an_answer_does_not_spoil_the_rest(
     await adapter.apply_offer(theirs, made.sdp)
     answer = await adapter.make_answer(theirs, made.sdp)
     head, video = answer.split("m=video")
-    refused = head.replace("BUNDLE e1 e2", "BUNDLE e1") + "m=video 0 UDP/TLS/RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\na=mid:e2\r\n"
+    refused = (
+        head.replace("BUNDLE e1 e2", "BUNDLE e1") + "m=video 0 UDP/TLS/RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\na=mid:e2\r\n"
+    )
     assert video
     await adapter.apply_answer(ours, refused)
     assert ours.signalingState == "stable"

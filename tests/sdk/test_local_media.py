@@ -15,7 +15,7 @@ from metered_realtime.streams import MediaStream
 from tests.sdk.media.tracks import Scripted
 
 
-def add(media: LocalMedia, track: Any, stream: MediaStream | None = None, metadata: Any = None) -> bool:
+def add(media: LocalMedia, track: Any, stream: MediaStream | None = None, metadata: Any = None) -> LocalTrack | None:
     return media.add(track, media.describe(track, stream, metadata))
 
 
@@ -67,6 +67,18 @@ async def test_a_replacement_takes_place_stream_and_metadata() -> None:
     assert [local.track_id for local in media] == [new.id, last.id]
     assert (after.stream_id, after.metadata) == ("s", {"a": 1})
     assert media.get(old) is None
+
+
+async def test_a_replacement_must_be_of_the_same_kind_and_not_sent_yet() -> None:
+    media, old, other = LocalMedia(), Scripted("audio"), Scripted("audio")
+    add(media, old)
+    add(media, other)
+    with pytest.raises(TypeError, match="audio"):
+        media.replace(old, Scripted("video"))
+    with pytest.raises(MeteredPeerStateError) as refused:
+        media.replace(old, other)
+    assert (refused.value.code, refused.value.method) == ("track_already_attached", "replace_track")
+    assert [local.track_id for local in media] == [old.id, other.id]
 
 
 async def test_a_track_that_comes_back_uses_its_relay_again() -> None:

@@ -180,6 +180,15 @@ def test_the_same_offer_again_gets_the_same_answer_again() -> None:
     assert core.remote_offer(remote("o"), 4.0) == [SendAnswer()]
 
 
+def test_the_same_offer_for_ever_is_answered_only_as_fast_as_any_other() -> None:
+    core = Negotiation(polite=True)
+    core.remote_offer(remote("o"), 0.0)
+    core.answered(remote("o"), need="nothing", now_s=0.0)
+    answers = sum(core.remote_offer(remote("o"), 0.0) == [SendAnswer()] for _ in range(100))
+    assert answers == OFFER_BURST - 1
+    assert core.remote_offer(remote("o"), 1.0) == [SendAnswer()]
+
+
 def test_what_was_under_way_is_sent_again_with_the_next_session() -> None:
     core = Negotiation(polite=True)
     offering(core)
@@ -254,6 +263,13 @@ def test_a_connection_gives_a_fresh_ladder() -> None:
         assert core.connection_changed("failed", now_s) == [Rebuild(keep_layout=True)]
         core.rebuilt(need="nothing", now_s=now_s)
         core.connection_changed("connected", now_s)
+
+
+def test_a_connection_on_its_way_asks_for_nothing() -> None:
+    core = Negotiation(polite=True)
+    settled(core)
+    assert core.connection_changed("connecting", 0.1) == []
+    assert core.next_timer() == pytest.approx(CONNECT_TIMEOUT_S)
 
 
 def test_a_closed_connection_waits_for_word_that_the_peer_left_and_forgets_its_layout() -> None:

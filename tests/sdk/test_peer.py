@@ -107,6 +107,106 @@ async def test_a_closed_or_joined_peer_does_not_join(open_peer: Any, channel: st
         await peer.close()
 
 
+async def test_a_second_close_waits_for_the_first(open_peer: Any, channel: str) -> None:  # noqa: F811
+    peer = open_peer()
+    await peer.join(channel)
+    first = asyncio.create_task(peer.close("first"))
+    await asyncio.sleep(0)
+    assert peer.state == "leaving"
+    await peer.close("second")
+    assert peer.state == "closed"
+    await first
+
+
+async def test_a_close_that_is_cancelled_is_finished_all_the_same(open_peer: Any, channel: str) -> None:  # noqa: F811
+    peer = open_peer()
+    await peer.join(channel)
+    left = expect(peer, events.Left)
+    impatient = asyncio.create_task(peer.close("bye"))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await asyncio.wait([impatient])
+    assert impatient.cancelled()
+    assert (await left).reason == "bye"
+    await peer.close()
+    assert (peer.state, peer._client.state) == ("closed", "closed")
+
+
+@pytest.mark.parametrize(
+    ("event_type", "trigger"),
+    [
+        (events.PeerJoined, None),
+        (events.Joined, None),
+        (events.Data, lambda peer: peer._client.emit(events.Message(peer.channel, "x", 1))),
+        (events.FatalError, lambda peer: peer._client.emit(events.ServerError("action_not_permitted"))),
+    ],
+)
+async def test_handlers_may_close_the_peer_that_calls_them(
+    open_peer: Any,
+    channel: str,  # noqa: F811
+    event_type: type[Any],
+    trigger: Any,
+) -> None:
+    a, b = open_peer(), open_peer()
+    await b.join(channel)
+    left = expect(a, events.Left)
+
+    async def closes(event: Any) -> None:
+        await a.close(f"closed at {type(event).__name__}")
+
+    a.on(event_type, closes)
+    a.on(event_type, closes)  # two handlers do not wait for each other
+    a.on(events.StateChange, lambda change: closes(change) if change.to in ("leaving", "closed") else None)
+    started_s = asyncio.get_running_loop().time()
+    await a.join(channel)
+    if trigger is not None:
+        trigger(a)
+    assert (await left).reason == f"closed at {event_type.__name__}"
+    await a.close()
+    assert asyncio.get_running_loop().time() - started_s < 0.9  # nobody had to be cancelled after its second
+
+
+async def test_a_peer_closed_while_its_join_fails_stays_closed(hub_url: str, channel: str) -> None:  # noqa: F811
+    client = SignallingClient(api_key=KEY, url=hub_url)
+    is_refused = asyncio.Event()
+
+    async def refuse(*args: Any) -> None:
+        is_refused.set()
+        raise ServerRequestError("channel_not_authorized")
+
+    client.subscribe = refuse  # type: ignore[method-assign]
+    peer, states = MeteredPeer(_client=client), []
+    peer.on(events.StateChange, lambda event: states.append(event.to))
+    join = asyncio.create_task(peer.join(channel))
+    await is_refused.wait()
+    await peer.close()
+    with pytest.raises(ServerRequestError):
+        await join
+    assert states == ["joining", "leaving", "closed"]
+
+
+async def test_a_join_cancelled_at_success_leaves_no_member(hub_url: str, channel: str) -> None:  # noqa: F811
+    client = SignallingClient(api_key=KEY, url=hub_url)
+    subscribe = client.subscribe
+
+    async def subscribe_and_wait(*args: Any) -> None:
+        await subscribe(*args)
+        await asyncio.Future()
+
+    client.subscribe = subscribe_and_wait  # type: ignore[method-assign]
+    async with MeteredPeer(api_key=KEY, url=hub_url) as other:
+        await other.join(channel)
+        peer = MeteredPeer(_client=client)
+        joined, gone = expect(peer, events.Joined), expect(other, events.PeerLeft)
+        entering = asyncio.create_task(peer.joined(channel).__aenter__())
+        await joined
+        entering.cancel()
+        await asyncio.wait([entering])
+        assert entering.cancelled()
+        assert (peer.state, client.state) == ("closed", "closed")
+        await gone
+
+
 async def test_closing_before_joining_is_enough(open_peer: Any) -> None:
     peer = open_peer()
     await peer.close()
@@ -361,6 +461,17 @@ async def test_media_comes_back_after_each_side_lost_the_service(open_peer: Any,
             assert again.metadata == {"a": 1}
             assert await anext(iter_frames(again.track)) is not None
             assert dropped.state == "joined"
+
+
+async def test_one_task_waits_for_the_members_however_often_the_service_is_lost(open_peer: Any, channel: str) -> None:  # noqa: F811
+    a, b = open_peer(), open_peer()
+    await met(a, b, channel)
+    for _ in range(3):
+        back = expect(a, events.StateChange, where=lambda event: event.to == "joined")
+        await asyncio.sleep(0)
+        await drop(a)
+        await back
+    assert sum(task.get_name().startswith("wait for the roster") for task in asyncio.all_tasks()) <= 1
 
 
 async def test_alone_in_the_room_a_lost_service_is_joined_again_at_once(open_peer: Any, channel: str) -> None:  # noqa: F811

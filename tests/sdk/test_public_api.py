@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 
@@ -31,6 +32,17 @@ def test_names_are_the_official_ones_and_the_listed_additions():
 def test_every_name_can_be_loaded():
     for name in metered_realtime.__all__:
         assert getattr(metered_realtime, name) is not None
+
+
+def test_both_clients_spell_out_the_same_options():
+    given = {
+        name: parameter.default
+        for name, parameter in inspect.signature(metered_realtime.SignallingClientOptions).parameters.items()
+    }
+    for client in (metered_realtime.SignallingClient, metered_realtime.MeteredPeer):
+        parameters = inspect.signature(client).parameters
+        assert parameters["options"].default is None
+        assert {name: parameters[name].default for name in parameters if name[0] != "_" and name != "options"} == given
 
 
 def test_unknown_name_is_an_attribute_error():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from metered_realtime.description import read_description, split_sections
@@ -139,3 +141,15 @@ def test_our_answer_rejects_what_the_offer_had_rejected() -> None:
     assert not read_description(rejected).sections[1].is_rejected
     assert "a=group:BUNDLE 1\r\n" in rejected
     assert reject_sections(answer, []) == answer
+
+
+def test_a_long_line_of_a_hostile_description_costs_no_time() -> None:
+    held = HEAD + VIDEO + VP8 + "a=fmtp:97 x=" + " " * 60_000 + "y\r\n"
+    started_s = time.process_time()
+    assert pin_numbers(HEAD + VIDEO + VP8, [held]) == HEAD + VIDEO + VP8
+    assert time.process_time() - started_s < 1.0  # it took 40 s with a search that looks for the end of every blank
+
+
+def test_blanks_at_the_end_of_a_codec_line_are_no_part_of_its_name() -> None:
+    held = HEAD + VIDEO.replace("97 98", "120") + "a=rtpmap:120 VP8/90000 \t\r\n"
+    assert "a=rtpmap:120 VP8/90000\r\n" in pin_numbers(HEAD + VIDEO + VP8, [held])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from metered_realtime.streams import MediaStream

@@ -56,9 +56,7 @@ class End:
     async def _send(self, data: Any) -> None:
         self.told.append(data)
 
-    def add(
-        self, track: Any, stream: MediaStream | None = None, metadata: dict[str, Any] | None = None
-    ) -> LocalTrack:
+    def add(self, track: Any, stream: MediaStream | None = None, metadata: dict[str, Any] | None = None) -> LocalTrack:
         self.media.add(track, self.media.describe(track, stream, metadata))
         local = self.media.get(track)
         assert local is not None
@@ -117,7 +115,7 @@ async def wired(delay_s: float = 0.0) -> AsyncIterator[tuple[End, End, Wires]]:
     """A polite and an impolite end, and the wires between them."""
     polite, impolite = End("polite", polite=True), End("impolite", polite=False)
     wires = Wires(polite, impolite, delay_s)
-    running = asyncio.ensure_future(wires.run())
+    running = asyncio.create_task(wires.run())
     try:
         yield polite, impolite, wires
     finally:

@@ -6,23 +6,29 @@ A string goes to FFmpeg as it is, which opens files, addresses and pseudo protoc
 
 from __future__ import annotations
 
+import errno
+import re
 import sys
 from pathlib import Path
 
 from metered_realtime.media.player import Player, stream_kinds
 
+# What FFmpeg reads as more than a path: `rtsp://`, `concat:` (one letter is a drive), patterns of numbered pictures.
+_MORE_THAN_A_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.,-]+:|.*[%*?]")
 _RTSP_TRANSPORTS = ("tcp", "udp", "udp_multicast", "http")
 
 
 def from_file(file: str | Path, *, loop: bool = False) -> Player:
     """Return a player of a media file, or of any address FFmpeg knows; `loop` plays it again and again.
 
-    For a local file `audio` or `video` is None where the file has none. Raises av.FFmpegError for a local file that
-    cannot be read as media.
+    For a local file `audio` or `video` is None where the file has none. Raises FileNotFoundError where there is no such
+    local file, av.FFmpegError for one that cannot be read as media.
     """
     name = str(file)
     if Path(name).is_file():
         return Player(name, loop=loop, kinds=stream_kinds(name))
+    if not _MORE_THAN_A_PATH.match(name) and not Path(name).exists():
+        raise FileNotFoundError(errno.ENOENT, "there is no such media file", name)
     return Player(name, loop=loop, is_live="://" in name and not loop)
 
 

@@ -44,7 +44,8 @@ class PlayerTrack(MediaStreamTrack):
         self._arrived.set()
 
     async def recv(self) -> Any:
-        self._player.demand()
+        if self.readyState == "live":
+            self._player.demand()
         while self.readyState == "live":
             if self._frames:
                 return self._frames.popleft()
@@ -119,8 +120,9 @@ class Player:
             self._play_to_end(loop)
         except (av.FFmpegError, OSError, ValueError) as error:
             _log.warning("%s cannot be played: %s", scrub(self._file), scrub(str(error)))
-        for track in self.tracks:
-            _hand_over(loop, track, None)
+        finally:
+            for track in self.tracks:
+                _hand_over(loop, track, None)
 
     def _play_to_end(self, loop: asyncio.AbstractEventLoop) -> None:
         timeout = (OPEN_TIMEOUT_S, READ_TIMEOUT_S)

@@ -31,6 +31,19 @@ def test_a_local_file_that_is_no_media_is_refused(tmp_path: Path) -> None:
         from_file(str(broken))
 
 
+def test_a_missing_local_file_is_said_at_once(tmp_path: Path) -> None:
+    for missing in (tmp_path / "none.mp4", str(tmp_path / "none.mp4"), "none.mp4"):
+        with pytest.raises(FileNotFoundError, match=r"none\.mp4"):
+            from_file(missing)
+
+
+@pytest.mark.parametrize("name", ["rtsp://127.0.0.1:9/none", "concat:a.ts|b.ts", "picture-%03d.png"])
+def test_what_is_more_than_a_path_is_left_to_ffmpeg(name: str) -> None:
+    player = from_file(name)
+    assert player.video is not None
+    assert player.audio is not None
+
+
 async def test_a_camera_that_does_not_answer_does_not_stop_the_loop() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         player = from_rtsp(f"rtsp://127.0.0.1:{silent.getsockname()[1]}/cam")

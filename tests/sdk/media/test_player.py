@@ -96,6 +96,15 @@ async def test_a_source_that_cannot_be_opened_is_one_warning_without_its_passwor
     assert "secret" not in caplog.text
 
 
+async def test_a_stopped_track_opens_nothing(clip: Path) -> None:
+    player = Player(str(clip))
+    player.stop()
+    assert player.video is not None
+    with pytest.raises(MediaStreamError):
+        await player.video.recv()
+    assert player._thread is None
+
+
 async def test_a_file_waits_while_nobody_reads(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(player_module, "PAUSE_AFTER_S", 0.05)
     player = Player(str(clip), kinds=("video",))
