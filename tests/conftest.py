@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,3 +20,17 @@ def rank(path: Path) -> int:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: rank(item.path))
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Undo what a test that configures the log leaves behind, levels that loggers have cached included."""
+    root = logging.getLogger()
+    handlers, levels = root.handlers[:], {None: root.level}
+    levels |= {name: logging.getLogger(name).level for name in logging.root.manager.loggerDict}
+    yield
+    root.handlers[:] = handlers
+    for name in [None, *logging.root.manager.loggerDict]:
+        # setLevel, not an assignment: only that forgets what each logger has cached.
+        logging.getLogger(name).setLevel(levels.get(name, logging.NOTSET))
+    logging.raiseExceptions = True

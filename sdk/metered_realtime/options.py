@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ssl as _ssl
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 from metered_realtime.logger import Logger
 
@@ -72,3 +72,12 @@ class SignallingClientOptions:
     auto_resubscribe: bool = True
     ssl: _ssl.SSLContext | None = None
     allow_insecure: bool = False
+
+
+def options_of(arguments: Mapping[str, Any]) -> SignallingClientOptions:
+    """Return the options among the arguments of a client's constructor: `options` itself, or the keywords it spells
+    out for editors, which are the fields of that class."""
+    given = arguments["options"]
+    if given is not None:
+        return given  # type: ignore[no-any-return]
+    return SignallingClientOptions(**{field.name: arguments[field.name] for field in fields(SignallingClientOptions)})

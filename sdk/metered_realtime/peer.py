@@ -20,6 +20,7 @@ from metered_realtime.options import (
     SignallingClientOptions,
     SubscribeOptions,
     TokenProviderFn,
+    options_of,
 )
 from metered_realtime.outbox import SignalOutbox
 from metered_realtime.owned_tasks import OwnedTasks
@@ -55,19 +56,7 @@ class MeteredPeer(MediaSender):
         allow_insecure: bool = False,
         _client: SignallingClient | None = None,
     ) -> None:
-        if options is None:
-            options = SignallingClientOptions(
-                api_key=api_key,
-                token_provider=token_provider,
-                url=url,
-                token_provider_timeout=token_provider_timeout,
-                logger=logger,
-                reconnect=reconnect,
-                inactivity_timeout=inactivity_timeout,
-                auto_resubscribe=auto_resubscribe,
-                ssl=ssl,
-                allow_insecure=allow_insecure,
-            )
+        options = options_of(locals())
         if not options.auto_resubscribe:
             raise ValueError("auto_resubscribe=False is not possible for a MeteredPeer: it could not stay a member")
         super().__init__(logger=options.logger)

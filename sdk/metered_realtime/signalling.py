@@ -22,6 +22,7 @@ from metered_realtime.options import (
     SignallingClientState,
     SubscribeOptions,
     TokenProviderFn,
+    options_of,
 )
 from metered_realtime.session import Session
 from metered_realtime.session_actions import Action, Dial, End, HangUp, Log, Notify, Ready, Settle, Transmit
@@ -54,19 +55,7 @@ class SignallingClient(Emitter):
         allow_insecure: bool = False,
         _connect: Callable[..., Any] | None = None,
     ) -> None:
-        if options is None:
-            options = SignallingClientOptions(
-                api_key=api_key,
-                token_provider=token_provider,
-                url=url,
-                token_provider_timeout=token_provider_timeout,
-                logger=logger,
-                reconnect=reconnect,
-                inactivity_timeout=inactivity_timeout,
-                auto_resubscribe=auto_resubscribe,
-                ssl=ssl,
-                allow_insecure=allow_insecure,
-            )
+        options = options_of(locals())
         if bool(options.api_key) == bool(options.token_provider):
             raise ValueError("exactly one of api_key and token_provider must be given")
         if not isinstance(options.api_key or "", str):

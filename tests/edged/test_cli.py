@@ -1,6 +1,5 @@
 """The command line: exit codes, one sentence per fault, nothing secret."""
 
-import logging
 import os
 import subprocess
 import sys
@@ -13,15 +12,6 @@ from edged.cli import main
 
 GOOD = "hub: {key: pk_live_hidden}\ncameras: {yard: {source: 'rtsp://u:hidden@cam/1'}}\n"
 BAD = "hub:\n  ulr: x\n  key: 5\nmqtt: {port: many}\n"
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before():
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
-    logging.raiseExceptions = True
 
 
 @pytest.fixture

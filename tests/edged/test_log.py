@@ -10,15 +10,6 @@ import pytest
 from edged.log import Redactor, configure, is_journal
 
 
-@pytest.fixture(autouse=True)
-def _logging_as_before():
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
-    logging.raiseExceptions = True
-
-
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

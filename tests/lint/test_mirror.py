@@ -6,9 +6,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TREES = {"edged": "tests/edged", "sdk/metered_realtime": "tests/sdk"}
-# Modules of nothing but values, tested by the room that speaks them.
-VALUES = {
+# Modules of nothing but values, or of one half of a class: tested by the room that speaks them.
+TESTED_BY = {
     "sdk/metered_realtime/frames.py": "tests/sdk/test_wire.py",
+    "sdk/metered_realtime/peer_media.py": "tests/sdk/test_peer.py",
     "sdk/metered_realtime/session_actions.py": "tests/sdk/test_session.py",
 }
 
@@ -19,7 +20,7 @@ def modules():
             if path.name not in {"__init__.py", "__main__.py"}:
                 inner = path.relative_to(ROOT / source)
                 module = path.relative_to(ROOT)
-                yield module, Path(VALUES.get(str(module), Path(tests) / inner.parent / f"test_{inner.name}"))
+                yield module, Path(TESTED_BY.get(str(module), Path(tests) / inner.parent / f"test_{inner.name}"))
 
 
 @pytest.mark.parametrize(("module", "test"), list(modules()), ids=str)
