@@ -202,8 +202,7 @@ class HubChild:
             return
         process.terminate()
         try:
-            async with asyncio.timeout(_HUB_STOP_S):
-                await process.wait()
+            await asyncio.wait_for(process.wait(), _HUB_STOP_S)
         except TimeoutError:
             process.kill()
             await process.wait()

@@ -187,9 +187,11 @@ class Connection:
         with suppress(OSError, TimeoutError):
             last.setblocking(False)
             last.shutdown(socket.SHUT_WR)
-            async with asyncio.timeout(_GOODBYE_TIMEOUT_S):
-                while await self._loop.sock_recv(last, _GOODBYE_READ_BYTES):
-                    pass
+            await asyncio.wait_for(self._read_all(last), _GOODBYE_TIMEOUT_S)
+
+    async def _read_all(self, last: socket.socket) -> None:
+        while await self._loop.sock_recv(last, _GOODBYE_READ_BYTES):
+            pass
 
     def ack(self, packet_id: int) -> None:
         self._client.ack(packet_id, 1)

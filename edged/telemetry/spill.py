@@ -67,11 +67,7 @@ class Spiller:
 
     async def _finish(self) -> None:
         try:
-            async with asyncio.timeout(FINAL_SPILL_TIMEOUT_S):
-                if self._round is not None:
-                    await asyncio.wait([self._round])
-                await self._work(everything=True)
-                await self._call(self._store.close)
+            await asyncio.wait_for(self._write_the_rest(), FINAL_SPILL_TIMEOUT_S)
         except (TimeoutError, StoreError) as error:
             _log.warning("the outbox could not be closed in order: %s", str(error) or "the disk does not answer")
         if self._round is not None and self._round.cancel():
@@ -80,6 +76,12 @@ class Spiller:
         waiting = self._outbox.stats().waiting
         if waiting:
             _log.info("%d readings wait in the outbox for the next start", waiting)
+
+    async def _write_the_rest(self) -> None:
+        if self._round is not None:
+            await asyncio.wait([self._round])
+        await self._work(everything=True)
+        await self._call(self._store.close)
 
     async def _rest(self) -> None:
         try:

@@ -211,8 +211,7 @@ class Child:
             return None
         self.signal(signal.SIGTERM)
         try:
-            async with asyncio.timeout(grace_s):
-                await process.wait()
+            await asyncio.wait_for(process.wait(), grace_s)
         except TimeoutError:
             self._take_log(f"(did not end within {grace_s} s of SIGTERM: killed)")
         finally:

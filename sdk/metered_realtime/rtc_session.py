@@ -244,7 +244,6 @@ class RtcSession:
         """Close the connection; the other side is told by DTLS."""
         self.abandon()
         try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self.pc.close()
+            await asyncio.wait_for(self.pc.close(), CLOSE_TIMEOUT_S)
         except TimeoutError:
             _log.debug("a peer connection did not close within %s s", CLOSE_TIMEOUT_S)

@@ -258,8 +258,7 @@ class RtspClient:
         dialogue = self._dialogue
         if dialogue is not None and dialogue.session and self._error is None:
             with contextlib.suppress(RtspError, TimeoutError):
-                async with asyncio.timeout(_CLOSE_S):
-                    await dialogue.request("TEARDOWN", self._session_url)
+                await asyncio.wait_for(dialogue.request("TEARDOWN", self._session_url), _CLOSE_S)
         await self._close_dialogue()
         self._end(RtspConnectError(f"the connection to the camera at {self._url.address} was closed"))
 

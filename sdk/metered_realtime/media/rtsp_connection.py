@@ -70,8 +70,7 @@ class RtspConnection(asyncio.Protocol):
             return
         self._transport.close()
         try:
-            async with asyncio.timeout(within_s):
-                await self._gone.wait()
+            await asyncio.wait_for(self._gone.wait(), within_s)
         except TimeoutError:
             self._transport.abort()
             await self._gone.wait()
