@@ -189,7 +189,9 @@ def _arrangement(
         elif section.kind == "application":
             mid = _likely_channel_mid(pc)
         else:
-            mid = new_mid()
+            # The other side counts as we do, if it is one of ours.
+            used = known | {taken for _, _, taken in order} | {channel_mid}
+            mid = next(free for free in iter(new_mid, None) if free not in used)
         order.append((index, section.kind, mid))
     return [
         (index, channel_mid if kind == "application" and channel_mid is not None else mid) for index, kind, mid in order

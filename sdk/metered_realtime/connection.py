@@ -282,14 +282,15 @@ class Connection:
         session = self._open_session()
         try:
             sdp, refused = await session.make_offer(action.channel_mid, with_channel=action.with_channel)
+            facts = read_description(sdp) if sdp is not None else None
         except Exception as error:  # noqa: BLE001 - aiortc and the application's track; reported to the application
             return self._core.offer_failed(action.token, self._explain(error))
         self._report_refused(refused)
-        if sdp is None:
+        if sdp is None or facts is None:
             return self._core.nothing_to_offer(action.token)
         self._offer_sdp = sdp
         # Behind what arrived meanwhile: an offer that waits there already goes first.
-        self._put(_OfferMade(action.token, read_description(sdp)))
+        self._put(_OfferMade(action.token, facts))
         return []
 
     async def _answer(self, action: Answer) -> Iterable[Action]:

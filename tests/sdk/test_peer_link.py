@@ -212,3 +212,16 @@ async def test_nothing_goes_to_a_member_that_left() -> None:
         assert impolite.link.state == "closed"
         impolite.link.leave()
         assert [event.to for event in impolite.all(events.StateChange)][-1] == "closed"
+
+
+async def test_both_sides_may_add_tracks_one_after_the_other() -> None:
+    """Each counts its own sections, so the second to add must not take a mid that the first has used."""
+    async with wired() as (polite, impolite, _):
+        polite.add(SmallPictures())
+        await impolite.track()
+        await impolite.connected()
+        await polite.connected()
+        impolite.add(SmallPictures())
+        await polite.track()
+        polite.add(SmallPictures())
+        await impolite.track(1)
