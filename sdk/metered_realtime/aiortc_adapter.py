@@ -23,6 +23,7 @@ from aiortc import (
 )
 from aiortc.rtcicetransport import connection_kwargs
 from aiortc.sdp import candidate_from_sdp
+from OpenSSL import SSL
 
 from metered_realtime.description import read_description
 from metered_realtime.errors import MeteredRealtimeError
@@ -300,9 +301,29 @@ def remote_sdp(pc: RTCPeerConnection) -> str:
 
 def ice_transport(pc: RTCPeerConnection) -> Any:
     """Return the one ICE transport, or None before there is any section."""
+    dtls = _dtls_transport(pc)
+    return dtls.transport if dtls is not None else None
+
+
+def _dtls_transport(pc: RTCPeerConnection) -> Any:
     for transceiver in pc.getTransceivers():
-        return transceiver.receiver.transport.transport
-    return pc.sctp.transport.transport if pc.sctp is not None else None
+        return transceiver.receiver.transport
+    return pc.sctp.transport if pc.sctp is not None else None
+
+
+def connection_state(pc: RTCPeerConnection) -> str:
+    """Return aiortc's connection state, but `failed` for a connection that aiortc closed because its path was lost.
+
+    aiortc closes itself both when the other side says goodbye (DTLS close_notify, RFC 5246 section 7.2.1) and when
+    consent to send runs out (RFC 7675) or its socket dies, and calls all of it `closed`.
+    """
+    state = str(pc.connectionState)
+    if state != "closed":
+        return state
+    dtls = _dtls_transport(pc)
+    if dtls is None or dtls._ssl is None or dtls._ssl.get_shutdown() & SSL.RECEIVED_SHUTDOWN:
+        return "closed"
+    return "failed"
 
 
 def is_transport_up(pc: RTCPeerConnection) -> bool:

@@ -171,7 +171,7 @@ class PeerLink:
                 track_id=media.track_id,
                 stream_id=media.stream_id,
                 kind=media.track.kind,
-                announced=change.track_ids,
+                sections=change.sections,
             )
             self.remote.emit(events.Track(media.track, (stream,) if stream is not None else (), metadata))
             if stream is not None and is_new:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metered_realtime import aiortc_adapter
-from metered_realtime.description import SessionFacts
+from metered_realtime.description import Section, SessionFacts
 from metered_realtime.media.received import ReceivedTrack
 
 
@@ -23,11 +23,11 @@ class ReceivedMedia:
 
 @dataclass(frozen=True, slots=True)
 class MediaChange:
-    """What a description added and removed. `track_ids`: everything the other side announces now."""
+    """What a description added and removed. `sections`: all that the other side's description has."""
 
     added: tuple[ReceivedMedia, ...] = ()
     removed: tuple[ReceivedMedia, ...] = ()
-    track_ids: frozenset[str] = frozenset()
+    sections: tuple[Section, ...] = ()
 
 
 @dataclass(slots=True)
@@ -64,8 +64,7 @@ class Receivers:
             self._decoders[mid].target = track
             track.once("ended", lambda ended=media: self._track_ended(ended))
             added.append(media)
-        track_ids = frozenset(section.track_id for section in sending.values() if section.track_id is not None)
-        return MediaChange(tuple(added), tuple(removed), track_ids)
+        return MediaChange(tuple(added), tuple(removed), theirs.sections)
 
     def _track_ended(self, media: ReceivedMedia) -> None:
         if self._media.get(media.mid) is media:

@@ -69,8 +69,8 @@ class RtcSession:
 
     @property
     def state(self) -> str:
-        """aiortc's connection state: new, connecting, connected, failed or closed."""
-        return str(self.pc.connectionState)
+        """One of new, connecting, connected, failed (the path is lost) and closed (the other side closed it)."""
+        return aiortc_adapter.connection_state(self.pc)
 
     @property
     def is_usable(self) -> bool:
@@ -116,8 +116,10 @@ class RtcSession:
 
     async def make_offer(self, channel_mid: str | None, *, with_channel: bool) -> tuple[str | None, list[Sender]]:
         """Make an offer of all that is wanted; returns it, or None, and the senders that cannot be offered."""
-        if self._layout and not self._has_remote:
+        layout = self._layout if not self._has_remote else ()
+        if layout:
             self._open_layout()
+            with_channel = with_channel or any(kind == "application" for kind, _ in layout)
         refused = self.senders.open_sections(self.pc)
         self.senders.set_directions()
         opens_channel = with_channel and (self.pc.sctp is not None or channel_mid is not None)
@@ -126,7 +128,7 @@ class RtcSession:
         self._made = await aiortc_adapter.make_offer(
             self.pc,
             new_mid=self._new_mid,
-            layout=self._layout if not self._has_remote else (),
+            layout=layout,
             channel_mid=channel_mid,
             with_channel=with_channel,
             earlier=self._earlier,

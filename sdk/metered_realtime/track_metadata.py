@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from metered_realtime.description import Section
 from metered_realtime.frames import TrackMetadata
 from metered_realtime.json_text import json_size
 
@@ -38,20 +39,48 @@ class TrackMetadataCache:
             self._size_bytes -= oldest_bytes
 
     def find(
-        self, *, track_id: str | None, stream_id: str | None, kind: str, announced: Collection[str] = ()
+        self, *, track_id: str | None, stream_id: str | None, kind: str, sections: Collection[Section] = ()
     ) -> dict[str, Any] | None:
-        """Return the metadata of a received track.
+        """Return the metadata of a track received with a description of these sections, unless it is ambiguous.
 
-        By the id its description gives; else by stream and kind, unless what is left there is ambiguous. Entries
-        of `announced` ids belong to other sections of the description and are no candidates for the second way.
+        By the id its description gives. Else by stream and kind: those of the message, or of a section that no
+        longer sends and still names the track (Chromium sends a track again in a new section, under a made-up id).
+        Else, where as many messages name no section as there are sections without a message, what they agree on.
         """
         if track_id is not None and track_id in self._entries:
             return self._entries[track_id][0].metadata
-        if stream_id is None:
-            return None
-        found: list[dict[str, Any]] = []
+        placed, loose = self._unclaimed(sections)
+        if (stream_id, kind) in placed:
+            return _agreed(placed[stream_id, kind])
+        waiting = [
+            section
+            for section in sections
+            if section.is_sending
+            and section.track_id not in self._entries
+            and (section.stream_id, section.kind) not in placed
+        ]
+        return _agreed(loose) if len(loose) == len(waiting) else None
+
+    def _unclaimed(
+        self, sections: Collection[Section]
+    ) -> tuple[dict[tuple[str | None, str | None], list[TrackMetadata]], list[TrackMetadata]]:
+        """Return the entries that no sending section names: those with a stream and kind by these, and the others."""
+        claimed = {section.track_id for section in sections if section.is_sending}
+        idle = {section.track_id: (section.stream_id, section.kind) for section in sections if not section.is_sending}
+        placed: dict[tuple[str | None, str | None], list[TrackMetadata]] = {}
+        loose: list[TrackMetadata] = []
         for entry, _ in self._entries.values():
-            same = entry.stream_id == stream_id and entry.kind == kind and entry.track_id not in announced
-            if same and entry.metadata is not None and entry.metadata not in found:
-                found.append(entry.metadata)
-        return found[0] if len(found) == 1 else None
+            if entry.track_id in claimed:
+                continue
+            place = (entry.stream_id, entry.kind) if entry.stream_id is not None else idle.get(entry.track_id)
+            if place is None:
+                loose.append(entry)
+            else:
+                placed.setdefault(place, []).append(entry)
+        return placed, loose
+
+
+def _agreed(entries: Collection[TrackMetadata]) -> dict[str, Any] | None:
+    """Return what all of these say, or None where they differ or there are none."""
+    first, *others = [entry.metadata for entry in entries] or [None]
+    return first if all(other == first for other in others) else None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
+import aioice.ice
 import pytest
 import pytest_asyncio
 
@@ -11,7 +13,7 @@ from metered_realtime import events
 from metered_realtime.streams import MediaStream
 from scripts.lib.browser import Page
 from tests.interop.conftest import OpenPage
-from tests.sdk.defects.room import Member, Road, Room, plain_room, token
+from tests.sdk.defects.room import Member, Road, Room, description_of, plain_room, token, until
 from tests.sdk.wired import SmallPictures
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -21,7 +23,7 @@ JOIN = """
     const peer = (globalThis.peer = new sdk.MeteredPeer({ url: arg.url, tokenProvider: async () => arg.token }));
     globalThis.channels = [];
     globalThis.heard = [];
-    const openChannel = (remote) => {
+    globalThis.openChannel = (remote) => {
         const channel = remote.pc.createDataChannel("talk");
         channel.onmessage = ({ data }) => heard.push(data);
         channels.push(channel);
@@ -35,9 +37,18 @@ JOIN = """
             document.body.append(video);
             say("stream_added", { peer: remote.id, stream: stream.id });
         });
-        openChannel(remote);
+        remote.on("negotiation-error", ({ err }) => say("negotiation_error", { text: String(err) }));
+        if (arg.opensChannel) openChannel(remote);
     });
+    if (arg.send) {
+        globalThis.camera = await navigator.mediaDevices.getUserMedia({ video: { width: 320, height: 240 } });
+        peer.addStream(camera, arg.metadata);
+    }
     await peer.join(arg.channel);
+"""
+SEND = """
+    globalThis.camera = await navigator.mediaDevices.getUserMedia({ video: { width: 320, height: 240 } });
+    peer.addStream(camera, arg);
 """
 DECODED = """
     const { video } = await inbound(arg.peer);
@@ -51,9 +62,10 @@ async def plain() -> AsyncIterator[Room]:
         yield room
 
 
-async def join(page: Page, room: Room, peer_id: str) -> Road:
+async def join(page: Page, room: Room, peer_id: str, **options: Any) -> Road:
     road = await room.road()
-    await page.evaluate(JOIN, {"url": road.url, "token": token(peer_id), "channel": room.channel})
+    arg = {"url": road.url, "token": token(peer_id), "channel": room.channel, **options}
+    await page.evaluate(JOIN, arg)
     return road
 
 
@@ -77,13 +89,49 @@ def offers(*roads: Road) -> int:
     return sum(description["type"] == "offer" for road in roads for description in road.descriptions)
 
 
+def lose_the_path(member: Member) -> None:
+    """From now on nothing that the present connection sends arrives: its consent will run out."""
+    ice = member.remote.pc.getTransceivers()[0].receiver.transport.transport
+    for protocol in ice._connection._protocols:
+        protocol.transport.sendto = lambda *_: None
+
+
+@pytest.mark.parametrize("python_id", ["a-python", "z-python"])
+async def test_06_a_rebuild_is_accepted_by_a_browser_that_opened_a_channel_first(
+    plain: Room, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, python_id: str
+) -> None:
+    monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.3)  # or it takes 30 s to notice
+    monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 2)
+    page = await open_page()
+    road = await join(page, plain, "b-page", opensChannel=True)
+    member = await plain.member(python_id)
+    await member.peer.join(plain.channel)
+    await echo(page, member, 0, "before")  # the channel's section is the first of the session
+    member.peer.add_track(SmallPictures(64), MediaStream(id="camera"))
+    await more_pictures(page, python_id)
+    first = road.descriptions[0]
+    assert (first["type"], "m=video" in first["sdp"]) == ("offer", False)
+
+    before = member.remote.pc
+    lose_the_path(member)
+    await until(lambda: before.connectionState in ("failed", "closed"))
+    await until(lambda: member.remote.pc is not before and member.remote.state == "connected")
+
+    await more_pictures(page, python_id)
+    assert member.all(events.NegotiationError) == []
+    assert [event for event in await page.evaluate("return events") if event["event"] == "negotiation_error"] == []
+    await page.evaluate("openChannel(remotes.get(arg))", python_id)
+    await echo(page, member, 1, "after")
+
+
+@pytest.mark.parametrize("latency_s", [0.0, 0.075])
 async def test_15_a_browser_that_opens_a_channel_while_we_offer_media_does_not_offer_for_ever(
-    plain: Room, open_page: OpenPage
+    plain: Room, open_page: OpenPage, latency_s: float
 ) -> None:
     page = await open_page()
-    road = await join(page, plain, "a-page")
+    road = await join(page, plain, "a-page", opensChannel=True)
     member = await plain.member("b-python")  # impolite
-    member.road.extra_latency_s = road.extra_latency_s = 0.075  # so that the two offers cross for certain
+    member.road.extra_latency_s = road.extra_latency_s = latency_s
     member.peer.add_track(SmallPictures(64), MediaStream(id="camera"))
     await member.peer.join(plain.channel)
 
@@ -94,4 +142,46 @@ async def test_15_a_browser_that_opens_a_channel_while_we_offer_media_does_not_o
     assert offers(road, member.road) == settled <= 6
     assert await page.evaluate("return remotes.get('b-python').pc.signalingState") == "stable"
     assert member.remote.state == "connected"
-    assert offers(road) > 0  # the situation
+    if latency_s:
+        assert [frame for frame in road.sent if (found := description_of(frame)) and found["type"] == "offer"]
+
+
+@pytest.mark.parametrize("python_id", ["a-python", "z-python"])
+async def test_23_metadata_of_a_stream_that_a_browser_adds_again_is_found(
+    plain: Room, open_page: OpenPage, python_id: str
+) -> None:
+    member = await plain.member(python_id)
+    await member.peer.join(plain.channel)
+    page = await open_page()
+    metadata = {"name": "yard", "place": {"floor": 2}}
+    await join(page, plain, "m-page", send=True, metadata=metadata)
+    first = await member.told_of(events.StreamAdded)
+    assert first.metadata == metadata
+    await member.sees(320)
+
+    for again in (1, 2):
+        await page.evaluate("peer.removeStream(camera)")
+        await member.told_of(events.StreamRemoved, again - 1)
+        await page.evaluate("peer.addStream(camera, arg)", {**metadata, "again": again})
+        added = await member.told_of(events.StreamAdded, again)
+        assert (added.stream.id, added.metadata) == (first.stream.id, {**metadata, "again": again})
+        assert member.all(events.Track)[-1].metadata == {**metadata, "again": again}
+        await member.sees(320)
+
+
+async def test_23_metadata_of_a_stream_that_a_browser_sends_in_a_section_of_ours_is_found(
+    plain: Room, open_page: OpenPage
+) -> None:
+    member = await plain.member("a-python")
+    member.peer.add_track(SmallPictures(64), MediaStream(id="camera"))
+    await member.peer.join(plain.channel)
+    page = await open_page()
+    metadata = {"name": "yard"}
+    road = await join(page, plain, "m-page")
+    await page.wait_for("return remotes.has('a-python')")
+    await more_pictures(page, "a-python")
+    await page.evaluate(SEND, metadata)
+    added = await member.told_of(events.StreamAdded)
+    assert road.descriptions[-1]["sdp"].count("\nm=") == 1  # the section we opened
+    assert added.metadata == metadata
+    await member.sees(320)

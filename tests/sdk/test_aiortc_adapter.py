@@ -7,6 +7,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import aioice.ice
 import pytest
 from aiortc import RTCPeerConnection
 
@@ -38,6 +39,13 @@ async def connected(*pcs: RTCPeerConnection) -> None:
             await asyncio.sleep(0.01)
 
 
+async def closed(pc: RTCPeerConnection) -> None:
+    """Wait until aiortc has closed the connection by itself."""
+    async with asyncio.timeout(10):
+        while pc.connectionState != "closed":
+            await asyncio.sleep(0.01)
+
+
 async def exchange(offerer: RTCPeerConnection, answerer: RTCPeerConnection, new_mid: Callable[[], str]) -> str:
     made = await adapter.make_offer(offerer, new_mid=new_mid)
     await adapter.apply_offer(answerer, made.sdp)
@@ -61,6 +69,7 @@ async def test_every_private_name_is_there(pair: tuple[RTCPeerConnection, RTCPee
         assert hasattr(transceiver.sender, name), name
     ice = adapter.ice_transport(pc)
     assert hasattr(ice, "_role_set")
+    assert hasattr(transceiver.receiver.transport, "_ssl")
     assert hasattr(ice._connection, "ice_controlling")
     assert hasattr(transceiver, "_bundled")
     assert hasattr(pc.sctp, "_bundled")
@@ -264,3 +273,52 @@ async def test_media_negotiated_while_the_connection_comes_up_is_started(
     await connected(ours, theirs)
     await adapter.start_media(ours)
     assert transceiver.sender._RTCRtpSender__started
+
+
+async def test_a_goodbye_of_the_other_side_closes(pair: tuple[RTCPeerConnection, RTCPeerConnection]) -> None:
+    ours, theirs = pair
+    assert adapter.connection_state(ours) == "new"
+    sending(ours)
+    await exchange(ours, theirs, mids())
+    await connected(ours, theirs)
+    assert adapter.connection_state(ours) == "connected"
+    await theirs.close()
+    await closed(ours)
+    assert adapter.connection_state(ours) == "closed"
+
+
+@pytest.mark.parametrize("kind", ["video", "application"])
+async def test_a_path_that_is_lost_is_no_goodbye(
+    pair: tuple[RTCPeerConnection, RTCPeerConnection], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.1)  # or it takes 30 s to notice
+    monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 2)
+    ours, theirs = pair
+    if kind == "video":
+        sending(ours)
+    else:
+        adapter.require_channel_section(ours)
+    await exchange(ours, theirs, mids())
+    await connected(ours, theirs)
+    for protocol in adapter.ice_transport(ours)._connection._protocols:
+        protocol.transport.sendto = lambda *_: None
+    await closed(ours)
+    assert adapter.connection_state(ours) == "failed"
+
+
+async def test_a_socket_that_dies_is_no_goodbye(pair: tuple[RTCPeerConnection, RTCPeerConnection]) -> None:
+    ours, theirs = pair
+    sending(ours)
+    await exchange(ours, theirs, mids())
+    await connected(ours, theirs)
+    (nominated,) = adapter.ice_transport(ours)._connection._nominated.values()
+    nominated.protocol.transport.abort()
+    await closed(ours)
+    assert adapter.connection_state(ours) == "failed"
+
+
+async def test_a_connection_closed_before_it_began_is_closed(pair: tuple[RTCPeerConnection, RTCPeerConnection]) -> None:
+    for pc in pair:
+        await pc.close()
+        assert adapter.connection_state(pc) == "closed"
+        assert adapter.ice_transport(pc) is None

@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import aioice.ice
 import pytest
 
+from metered_realtime import aiortc_adapter, events
 from metered_realtime.connection import MAX_WAITING_SIGNALS, Connection, ConnectionEvents
 from metered_realtime.errors import MeteredRealtimeError
 from metered_realtime.frames import Description, IceCandidate
@@ -196,3 +198,32 @@ async def test_a_failed_connection_is_rebuilt_with_the_same_sections() -> None:
         await polite.until(lambda: connection._session is not session and polite.link.state == "connected")
         assert connection._session is not None
         assert connection._session.layout == layout
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_after_a_lost_path_the_same_sections_are_offered_again(
+    which: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.1)  # or it takes 30 s to notice
+    monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 2)
+    async with wired() as (polite, impolite, _):
+        impolite.link.create_data_channel("its section is the first")
+        await polite.connected()
+        polite.add(SmallPictures())
+        await impolite.until(lambda: impolite.all(events.Track))
+        ours, theirs = ((polite, impolite), (impolite, polite))[which]
+        connection = ours.link._connection
+        session = connection._session
+        assert session is not None
+        await ours.until(lambda: session.need == "nothing" and len(session.layout) == 2)
+        before = session.layout
+        assert [kind for kind, _ in before] == ["application", "video"]
+
+        # Only our side notices.
+        aiortc_adapter.ice_transport(theirs.link.pc)._connection._query_consent_task.cancel()
+        for protocol in aiortc_adapter.ice_transport(session.pc)._connection._protocols:
+            protocol.transport.sendto = lambda *_: None
+        await ours.until(lambda: connection._session is not session and ours.link.state == "connected")
+        assert connection._session is not None
+        assert connection._session.layout == before
+        await impolite.until(lambda: len(impolite.all(events.Track)) == 2)

@@ -40,7 +40,7 @@ async def test_a_section_that_sends_becomes_a_track_and_frames_reach_it(receiver
     change = receivers.settle(said(picture()))
     (media,) = change.added
     assert (media.mid, media.stream_id, media.track_id, media.track.id) == ("0", "s", "t", "t")
-    assert change.track_ids == {"t"}
+    assert change.sections == (picture(),)
     await frames.put("frame")
     assert await media.track.recv() == "frame"
     assert receivers.settle(said(picture())).added == ()

@@ -106,7 +106,10 @@ async def test_a_refused_codec_is_told_to_whoever_offers(pair: tuple[Recorded, R
     assert ours.need == "nothing"
 
 
-async def test_a_later_session_offers_the_same_sections_in_the_same_order(pair: tuple[Recorded, Recorded]) -> None:
+@pytest.mark.parametrize("with_channel", [True, False])
+async def test_a_later_session_offers_the_same_sections_in_the_same_order(
+    pair: tuple[Recorded, Recorded], with_channel: bool
+) -> None:
     ours, theirs = pair
     track = SmallPictures()
     theirs.pc.createDataChannel("x")
@@ -118,7 +121,7 @@ async def test_a_later_session_offers_the_same_sections_in_the_same_order(pair: 
     assert later.need == "media"
     assert later.layout == ours.layout
     assert not later.offered_layout
-    sdp, _ = await later.make_offer(None, with_channel=True)
+    sdp, _ = await later.make_offer(None, with_channel=with_channel)
     assert sdp is not None
     assert read_description(sdp).layout == ours.layout
     assert later.offered_layout
