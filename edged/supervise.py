@@ -76,7 +76,8 @@ class Episode:
         self._failures += 1
         delay_s = max(next(self._delays), retry_after_s or 0.0)
         level, text = self._loudness(sentence)
-        return Line(level, f"{text}; trying again in {delay_s:.1f} s"), delay_s
+        then = " Trying" if text.endswith("?") else "; trying"
+        return Line(level, f"{text}{then} again in {delay_s:.1f} s"), delay_s
 
     def _loudness(self, sentence: str) -> tuple[int, str]:
         if sentence not in self._said:

@@ -113,6 +113,11 @@ async def test_expected_error_is_told_once_while_it_repeats(part, time, caplog):
     assert time.slept == [1, 2, 4]
 
 
+async def test_a_sentence_that_ends_as_a_question_stays_one(part, caplog):
+    await part.fail(EdgedError("no answer: is it switched on?"))
+    assert loud(caplog) == [("WARNING", "broker: no answer: is it switched on? Trying again in 1.0 s")]
+
+
 async def test_a_new_sentence_is_news(part, time, caplog):
     await part.fail(EdgedError("wrong address"))
     await time.pass_(1)

@@ -53,6 +53,20 @@ class Disk:
                 self.changed.clear()
                 await self.changed.wait()
 
+    async def drained(self, count):
+        """Play the hub until it has taken `count` readings; return their numbers in the order it got them."""
+        order = []
+
+        def take():
+            while (batch := self.outbox.next_batch()) is not None:
+                order.extend(int(entry.reading.id[4:]) for entry in batch.entries)
+                self.outbox.settle(batch, asyncio.get_running_loop().time())
+            self.spiller.wake()
+            return len(order) == count
+
+        await self.until(take)
+        return order
+
 
 def full(_write):
     raise StoreError("outbox.db cannot be used: database or disk is full")
@@ -144,17 +158,7 @@ async def test_a_disk_that_takes_nothing_more_still_gives_back_what_it_has(tmp_p
     monkeypatch.setattr(disk.store, "write", full)
     monkeypatch.setattr("edged.telemetry.outbox._MAX_DEAD_ROWS", 1)
     disk.start()
-    order = []
-
-    def drain():
-        while (batch := disk.outbox.next_batch()) is not None:
-            order.extend(int(entry.reading.id[4:]) for entry in batch.entries)
-            disk.outbox.settle(batch, asyncio.get_running_loop().time())
-        disk.spiller.wake()
-        return len(order) == 20
-
-    await disk.until(drain)
-    assert order == list(range(20))
+    assert await disk.drained(20) == list(range(20))
     await disk.stop()
 
 
@@ -254,15 +258,5 @@ async def test_a_backlog_larger_than_memory_goes_through_the_disk_in_order(tmp_p
             await disk.until(lambda: not disk.outbox.is_full)
     await disk.until(lambda: len(disk.acked) == 1000)
     assert disk.outbox._memory_bytes <= 50_000
-    order = []
-
-    def drain():
-        while (batch := disk.outbox.next_batch()) is not None:
-            order.extend(int(entry.reading.id[4:]) for entry in batch.entries)
-            disk.outbox.settle(batch, asyncio.get_running_loop().time())
-        disk.spiller.wake()
-        return len(order) == 1000
-
-    await disk.until(drain)
-    assert order == list(range(1000))
+    assert await disk.drained(1000) == list(range(1000))
     await disk.stop()
