@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import ast
-import asyncio
 import re
-import sys
 import wave
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -16,16 +12,12 @@ from urllib.parse import unquote
 import pytest
 
 import metered_realtime
-from tests.sdk.real_hub import KEY, ROOT, environment, hub_url  # noqa: F401 - a fixture
+from scripts.lib import reference
+from tests.sdk.pages import PAGES, blocks, next_line, rest, running
+from tests.sdk.real_hub import ROOT, hub_url  # noqa: F401 - a fixture
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-START = ROOT / "docs/sdk/getting-started.md"
-KEY_SHOWN, HUB_SHOWN = "pk_live_choose_something", "ws://127.0.0.1:7880"
-
-
-def programs(document: Path) -> list[str]:
-    """Return the blocks marked as Python."""
-    return re.findall(r"^```python\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL)
+START = PAGES / "getting-started.md"
 
 
 def links(document: Path) -> list[str]:
@@ -36,7 +28,7 @@ def links(document: Path) -> list[str]:
 
 def named(document: Path) -> list[Any]:
     name = document.relative_to(ROOT)
-    return [pytest.param(text, id=f"{name} {number}") for number, text in enumerate(programs(document), 1)]
+    return [pytest.param(text, id=f"{name} {number}") for number, text in enumerate(blocks(document), 1)]
 
 
 def anchors(document: Path) -> set[str]:
@@ -69,47 +61,21 @@ def test_every_link_inside_the_project_leads_somewhere(document: Path) -> None:
 
 def test_the_pages_for_users_of_the_sdk_are_read() -> None:
     assert START in DOCUMENTS
-    assert len(programs(START)) == 4
+    assert len(blocks(START)) == 4
     assert links(START)
+
+
+def test_the_reference_says_what_the_docstrings_say() -> None:
+    assert (PAGES / "reference.md").read_text() == reference.page(), "run scripts/docs"
 
 
 # The programs of the first page, each with its counterpart ----------------------------------------------------
 
 
-@asynccontextmanager
-async def running(program: str, url: str, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a program of the page as it stands there, but for the address and the key of the hub."""
-    assert (KEY_SHOWN in program, HUB_SHOWN in program) == (True, True)
-    text = program.replace(KEY_SHOWN, KEY).replace(HUB_SHOWN, url)
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-W", "error", "-c", text, env=environment(), cwd=folder, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        yield child
-    finally:
-        if child.returncode is None:
-            child.kill()
-        await child.communicate()
-
-
-async def first_line(child: asyncio.subprocess.Process) -> str:
-    assert child.stdout is not None
-    async with asyncio.timeout(20):
-        return (await child.stdout.readline()).decode().strip()
-
-
-async def rest(child: asyncio.subprocess.Process) -> list[str]:
-    """Wait until the program has ended, and well; return the lines it still wrote."""
-    async with asyncio.timeout(20):
-        output, _ = await child.communicate()
-    assert child.returncode == 0
-    return output.decode().splitlines()
-
-
 async def test_one_program_greets_and_the_other_answers(hub_url: str, tmp_path: Path) -> None:  # noqa: F811
-    listen, send, _, _ = programs(START)
+    listen, send, _, _ = blocks(START)
     async with running(listen, hub_url, tmp_path) as listener:
-        assert (await first_line(listener)).startswith("joined as ")
+        assert (await next_line(listener)).startswith("joined as ")
         async with running(send, hub_url, tmp_path) as sender:
             assert await rest(sender) == [f"direct answer: {{'heard': '{words}'}}" for words in ("hello", "bye")]
         lines = await rest(listener)
@@ -117,12 +83,12 @@ async def test_one_program_greets_and_the_other_answers(hub_url: str, tmp_path: 
 
 
 async def test_one_program_plays_and_the_other_counts_frames(hub_url: str, tmp_path: Path) -> None:  # noqa: F811
-    _, _, play, count = programs(START)
+    _, _, play, count = blocks(START)
     with wave.open(str(tmp_path / "talk.wav"), "wb") as sound:
         sound.setparams((1, 2, 8000, 0, "NONE", ""))
         sound.writeframes(bytes(2 * 8000))
     async with running(count, hub_url, tmp_path) as counter:
-        assert await first_line(counter) == "joined"
+        assert await next_line(counter) == "joined"
         async with running(play, hub_url, tmp_path) as player:
             assert await rest(counter) == ["audio with {'role': 'speaker'}"]
             assert await rest(player) == []
