@@ -19,12 +19,20 @@ PAGE = Path(__file__).resolve().parents[2] / "docs/sdk/reference.md"
 GROUPS = {
     "Clients": ("peer", "remote_peer", "signalling", "streams"),
     "Options": ("options", "ice_servers"),
-    "Data channels": ("data_channel", "reopening_channel"),
-    "Media in": ("media.files", "media.audio", "media.video_source", "media.encoded", "media.access_unit"),
+    "Data channels": ("data_channel", "reopening_channel", "json_messages"),
+    "Media in": (
+        "media.files",
+        "media.live_player",
+        "media.camera_list",
+        "media.audio",
+        "media.video_source",
+        "media.encoded",
+        "media.access_unit",
+    ),
     "Media out": ("media.frames", "media.snapshot", "media.recorder"),
     "Statistics": ("stats",),
-    "Events": ("events", "media.recorder_events", "media.source_events"),
-    "Errors": ("errors",),
+    "Events": ("events", "media.recorder_events", "media.source_state"),
+    "Errors": ("errors", "media.source_errors"),
     "Logging": ("logger",),
     "Wire": ("frames",),
 }
@@ -73,7 +81,7 @@ def _class(name: str, value: type) -> Iterator[str]:
         return
     bases = [f"[`{base.__name__}`](#{base.__name__.lower()})" for base in value.__bases__ if base.__name__ in _PUBLIC]
     yield _code(name, value)
-    yield _text(value) + (f" A kind of {', '.join(bases)}." if bases else "")
+    yield _paragraphs(value) + (f" A kind of {', '.join(bases)}." if bases else "")
     members = [_member(member, found) for member, found in _members(value)]
     if members:
         yield "\n".join(members)
@@ -111,7 +119,8 @@ def _signature(value: Any) -> str:
         signature = inspect.signature(value)
     except ValueError:
         return ""  # a class made by the interpreter
-    kept = [each for each in signature.parameters.values() if not each.name.startswith("_") and each.name != "self"]
+    hidden = ("self", "clock", "sleep")  # seams of the tests
+    kept = [each for each in signature.parameters.values() if each.name[0] != "_" and each.name not in hidden]
     result = signature.return_annotation
     if inspect.isclass(value) or result in ("None", None):
         result = inspect.Signature.empty
@@ -131,6 +140,17 @@ def _wrapped(call: str) -> str:
     inside, _, tail = rest.rpartition(")")
     parts = re.split(r", (?=[*\w]+(?:[:=,]|$| ))(?![^\[\(]*[\]\)])", inside)
     return "\n".join([f"{head}(", *(f"    {part}," for part in parts), f"){tail}"])
+
+
+def _paragraphs(value: Any) -> str:
+    """Return the docstring with its paragraphs, and its example as a block."""
+    parts = []
+    for paragraph in (inspect.getdoc(value) or "").split("\n\n"):
+        if paragraph.startswith("    "):
+            parts.append(f"```text\n{inspect.cleandoc(paragraph)}\n```")
+        elif paragraph != "::":
+            parts.append(" ".join(paragraph.split()))
+    return "\n\n".join(parts)
 
 
 def _text(value: Any) -> str:

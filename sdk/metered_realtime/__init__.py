@@ -14,12 +14,14 @@ if TYPE_CHECKING:
         AckTimeoutError,
         DataChannelOverflowError,
         DisconnectedError,
+        IceRestartExhaustedError,
         MeteredPeerOversizedError,
         MeteredPeerReplaceTrackError,
         MeteredPeerSendError,
         MeteredPeerStateError,
         MeteredRealtimeError,
         NotConnectedError,
+        NotJsonError,
         OversizedPayloadError,
         ReconcileTimeoutError,
         ReplaceTrackFailure,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     )
     from metered_realtime.events import (
         Connected,
+        ConnectionReset,
         Data,
         DataChannelOpened,
         DCClose,
@@ -57,11 +60,31 @@ if TYPE_CHECKING:
     )
     from metered_realtime.frames import ErrorCode, PresencePeer, WsCloseCode
     from metered_realtime.ice_servers import IceServerConfig
+    from metered_realtime.json_messages import JsonMessages
     from metered_realtime.logger import Logger, NoopLogger, StdlibLogger
+    from metered_realtime.media.access_unit import AccessUnit
     from metered_realtime.media.audio import AudioSource
+    from metered_realtime.media.camera_list import CameraInfo, list_cameras
+    from metered_realtime.media.encoded import EncodedVideoSource, EncodedVideoStats
     from metered_realtime.media.files import from_camera, from_file, from_microphone, from_rtsp, screen_share
     from metered_realtime.media.frames import iter_frames
+    from metered_realtime.media.live_player import LivePlayer
+    from metered_realtime.media.recorder import Recorder, RecorderStats
+    from metered_realtime.media.recorder_events import FileFinished, FileStarted, RecordingFailed, TrackRefused
+    from metered_realtime.media.snapshot import SnapshotError, snapshot
+    from metered_realtime.media.source_errors import (
+        SourceBusyError,
+        SourceDeniedError,
+        SourceError,
+        SourceFormatError,
+        SourceLostError,
+        SourceNotFoundError,
+        SourceTimeoutError,
+    )
+    from metered_realtime.media.source_state import SourceStateChange
+    from metered_realtime.media.video_source import VideoSource, VideoSourceStats
     from metered_realtime.options import (
+        MediaDirections,
         MeteredPeerState,
         PeerConnectionState,
         ReconnectOptions,
@@ -72,7 +95,9 @@ if TYPE_CHECKING:
     )
     from metered_realtime.peer import MeteredPeer
     from metered_realtime.remote_peer import RemotePeer
+    from metered_realtime.reopening_channel import ReopeningDataChannel
     from metered_realtime.signalling import SignallingClient
+    from metered_realtime.stats import CandidatePairStats, PeerStats, TrackStats
     from metered_realtime.streams import MediaStream, StreamMetadata
 
 __version__ = "1.1.0"
@@ -81,25 +106,42 @@ _EXPORTS = {
     "signalling": "SignallingClient",
     "peer": "MeteredPeer",
     "remote_peer": "RemotePeer",
+    "stats": "CandidatePairStats PeerStats TrackStats",
     "data_channel": "DataChannel",
+    "reopening_channel": "ReopeningDataChannel",
+    "json_messages": "JsonMessages",
     "streams": "MediaStream StreamMetadata",
+    "media.access_unit": "AccessUnit",
     "media.audio": "AudioSource",
-    "media.frames": "iter_frames",
+    "media.camera_list": "CameraInfo list_cameras",
+    "media.encoded": "EncodedVideoSource EncodedVideoStats",
     "media.files": "from_camera from_file from_microphone from_rtsp screen_share",
+    "media.frames": "iter_frames",
+    "media.live_player": "LivePlayer",
+    "media.recorder": "Recorder RecorderStats",
+    "media.recorder_events": "FileFinished FileStarted RecordingFailed TrackRefused",
+    "media.snapshot": "SnapshotError snapshot",
+    "media.source_errors": (
+        "SourceBusyError SourceDeniedError SourceError SourceFormatError SourceLostError "
+        "SourceNotFoundError SourceTimeoutError"
+    ),
+    "media.source_state": "SourceStateChange",
+    "media.video_source": "VideoSource VideoSourceStats",
     "options": (
-        "MeteredPeerState PeerConnectionState ReconnectOptions SignallingClientOptions SignallingClientState "
-        "SubscribeOptions TokenProviderFn"
+        "MediaDirections MeteredPeerState PeerConnectionState ReconnectOptions SignallingClientOptions "
+        "SignallingClientState SubscribeOptions TokenProviderFn"
     ),
     "events": (
-        "Connected DCClose DCError DCMessage DCOpen Data DataChannelOpened Direct Disconnected Event "
-        "FatalError GoingAway IceCandidateError Joined Left Message NegotiationError PeerJoined PeerLeft "
-        "Presence ServerError StateChange StreamAdded StreamRemoved TokenProviderError Track"
+        "Connected ConnectionReset DCClose DCError DCMessage DCOpen Data DataChannelOpened Direct "
+        "Disconnected Event FatalError GoingAway IceCandidateError Joined Left Message NegotiationError "
+        "PeerJoined PeerLeft Presence ServerError StateChange StreamAdded StreamRemoved TokenProviderError "
+        "Track"
     ),
     "errors": (
-        "AckTimeoutError DataChannelOverflowError DisconnectedError MeteredPeerOversizedError "
-        "MeteredPeerReplaceTrackError MeteredPeerSendError MeteredPeerStateError MeteredRealtimeError "
-        "NotConnectedError OversizedPayloadError ReconcileTimeoutError ReplaceTrackFailure ServerRequestError "
-        "SignallingConnectError SignallingError"
+        "AckTimeoutError DataChannelOverflowError DisconnectedError IceRestartExhaustedError "
+        "MeteredPeerOversizedError MeteredPeerReplaceTrackError MeteredPeerSendError MeteredPeerStateError "
+        "MeteredRealtimeError NotConnectedError NotJsonError OversizedPayloadError ReconcileTimeoutError "
+        "ReplaceTrackFailure ServerRequestError SignallingConnectError SignallingError"
     ),
     "logger": "Logger NoopLogger StdlibLogger",
     "frames": "ErrorCode PresencePeer WsCloseCode",
@@ -108,9 +150,13 @@ _EXPORTS = {
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names.split()}
 
 __all__ = [
+    "AccessUnit",
     "AckTimeoutError",
     "AudioSource",
+    "CameraInfo",
+    "CandidatePairStats",
     "Connected",
+    "ConnectionReset",
     "DCClose",
     "DCError",
     "DCMessage",
@@ -122,15 +168,23 @@ __all__ = [
     "Direct",
     "Disconnected",
     "DisconnectedError",
+    "EncodedVideoSource",
+    "EncodedVideoStats",
     "ErrorCode",
     "Event",
     "FatalError",
+    "FileFinished",
+    "FileStarted",
     "GoingAway",
     "IceCandidateError",
+    "IceRestartExhaustedError",
     "IceServerConfig",
     "Joined",
+    "JsonMessages",
     "Left",
+    "LivePlayer",
     "Logger",
+    "MediaDirections",
     "MediaStream",
     "Message",
     "MeteredPeer",
@@ -143,15 +197,21 @@ __all__ = [
     "NegotiationError",
     "NoopLogger",
     "NotConnectedError",
+    "NotJsonError",
     "OversizedPayloadError",
     "PeerConnectionState",
     "PeerJoined",
     "PeerLeft",
+    "PeerStats",
     "Presence",
     "PresencePeer",
     "ReconcileTimeoutError",
     "ReconnectOptions",
+    "Recorder",
+    "RecorderStats",
+    "RecordingFailed",
     "RemotePeer",
+    "ReopeningDataChannel",
     "ReplaceTrackFailure",
     "ServerError",
     "ServerRequestError",
@@ -160,6 +220,15 @@ __all__ = [
     "SignallingClientState",
     "SignallingConnectError",
     "SignallingError",
+    "SnapshotError",
+    "SourceBusyError",
+    "SourceDeniedError",
+    "SourceError",
+    "SourceFormatError",
+    "SourceLostError",
+    "SourceNotFoundError",
+    "SourceStateChange",
+    "SourceTimeoutError",
     "StateChange",
     "StdlibLogger",
     "StreamAdded",
@@ -169,6 +238,10 @@ __all__ = [
     "TokenProviderError",
     "TokenProviderFn",
     "Track",
+    "TrackRefused",
+    "TrackStats",
+    "VideoSource",
+    "VideoSourceStats",
     "WsCloseCode",
     "__version__",
     "from_camera",
@@ -176,7 +249,9 @@ __all__ = [
     "from_microphone",
     "from_rtsp",
     "iter_frames",
+    "list_cameras",
     "screen_share",
+    "snapshot",
 ]
 
 

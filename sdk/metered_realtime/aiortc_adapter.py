@@ -1,39 +1,42 @@
-"""The one door to aiortc: what it cannot do from outside (rollback, own mids, bundled transport, bounded reception).
+"""The door to aiortc: what it cannot do from outside (our ICE, ICE restart, bundled transport, bounded reception).
 
-Every private name of aiortc used in this package is in this file; `tests/sdk/test_aiortc_adapter.py` is the contract
-with aiortc 1.16. Imported with the first peer connection, never before.
+The private names of aiortc used in this package are in this file, `aiortc_offers` and `aiortc_stats`; their tests are
+the contract with aiortc 1.16. Imported with the first peer connection, never before.
 """
 
 from __future__ import annotations
 
 # ruff: noqa: SLF001 - keeping aiortc's private names in one place is what this file is for
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from ssl import SSLContext
 from typing import Any
 
+from aioice import Candidate
 from aiortc import (
     MediaStreamTrack,
     RTCBundlePolicy,
     RTCConfiguration,
-    RTCIceServer,
     RTCPeerConnection,
     RTCRtpSender,
     RTCRtpTransceiver,
     RTCSessionDescription,
 )
-from aiortc.rtcicetransport import connection_kwargs
 from aiortc.sdp import candidate_from_sdp
 from OpenSSL import SSL
 
-from metered_realtime.description import read_description
+from metered_realtime.aiortc_sender import send_pictures
+from metered_realtime.description import read_credentials, read_description
 from metered_realtime.errors import MeteredRealtimeError
+from metered_realtime.ice_connection import IceConnection
 from metered_realtime.ice_servers import IceServerConfig
+from metered_realtime.media.received_gate import DecoderGate
+from metered_realtime.media.source import SenderTrack
 from metered_realtime.sdp_rewrite import (
-    arrange_offer,
+    drop_end_of_candidates,
     keep_usable_candidates,
-    pin_numbers,
     reject_sections,
     revive_rejected,
+    say_trickle,
 )
 
 FrameSink = Callable[[Any], None]
@@ -45,28 +48,87 @@ class UnsupportedCodecError(MeteredRealtimeError):
     """A track can only be sent as a codec that WebRTC in this process does not speak."""
 
 
-@dataclass(slots=True)
-class MadeOffer:
-    """What making an offer changed, so that `take_back` can undo it."""
+class PeerConnection(RTCPeerConnection):
+    """An RTCPeerConnection with one transport for everything, whose ICE is ours. `ice`: None before any section."""
 
-    new_transceivers: list[RTCRtpTransceiver]
-    codecs: list[tuple[RTCRtpTransceiver, Any, Any]]
-    channel_mid_before: str | None
-    role_was_open: bool
-    sdp: str = ""
+    def __init__(self, make_ice: Callable[[], IceConnection]) -> None:
+        self.ice: IceConnection | None = None
+        self._make_ice = make_ice
+        super().__init__(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+
+    def _RTCPeerConnection__createDtlsTransport(self) -> Any:  # noqa: N802 - aiortc's private name for it
+        dtls = super()._RTCPeerConnection__createDtlsTransport()  # type: ignore[misc]
+        transport = dtls.transport
+        self.ice = transport._connection = transport.iceGatherer._connection = self._make_ice()
+        transport._recv, transport._send = self.ice.recv, self.ice.send
+        return dtls
 
 
-def open_connection(ice_servers: Iterable[IceServerConfig]) -> RTCPeerConnection:
-    """Return a connection with one transport for everything, and exactly these servers: none means none."""
-    servers = []
-    for server in ice_servers:
-        candidate = RTCIceServer(urls=server.urls, username=server.username, credential=server.credential)
-        try:
-            connection_kwargs([candidate])
-        except ValueError:
-            continue  # aiortc would refuse the whole connection for one address it cannot parse
-        servers.append(candidate)
-    return RTCPeerConnection(RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+def open_connection(
+    ice_servers: Iterable[IceServerConfig],
+    *,
+    relay_only: bool = False,
+    ssl_context: SSLContext | None = None,
+    on_candidate: Callable[[str | None], None] | None = None,
+    on_path: Callable[[bool], None] | None = None,
+) -> PeerConnection:
+    """Return a connection that uses exactly these servers: none means none.
+
+    `on_candidate` gets the text of each candidate found after a description was made, and None at the end. `on_path`
+    gets False when the path is lost, and True when there is one again.
+    """
+    servers = tuple(ice_servers)
+
+    def candidate_found(candidate: Candidate | None) -> None:
+        if on_candidate is not None:
+            on_candidate(f"candidate:{candidate.to_sdp()}" if candidate is not None else None)
+
+    def path_changed(is_found: bool) -> None:
+        if on_path is not None:
+            on_path(is_found)
+
+    def make_ice() -> IceConnection:
+        return IceConnection(
+            servers,
+            relay_only=relay_only,
+            ssl_context=ssl_context,
+            on_candidate=candidate_found,
+            on_path_lost=lambda: path_changed(False),
+            on_path_back=lambda: path_changed(True),
+            on_path_changed=lambda _: path_changed(True),
+        )
+
+    return PeerConnection(make_ice)
+
+
+def lacks_candidates(pc: PeerConnection) -> bool:
+    """Tell whether aiortc waits for the first candidate of ours, and so has not begun to connect."""
+    ice = ice_transport(pc)
+    return ice is not None and ice.state == "new" and bool(remote_sdp(pc))
+
+
+def local_ufrag(pc: PeerConnection) -> str:
+    """Return the user fragment of our present ICE credentials; empty before there are any."""
+    return pc.ice.local_username if pc.ice is not None else ""
+
+
+async def begin_restart(pc: PeerConnection, ice_servers: Sequence[IceServerConfig]) -> None:
+    """Put new credentials of ours in force for the next description; the present path carries on meanwhile."""
+    if pc.ice is not None:
+        pc.ice.restart(ice_servers)
+        await pc.ice.gather_candidates()
+
+
+def undo_restart(pc: PeerConnection) -> None:
+    """Put the credentials from before `begin_restart` in force again."""
+    if pc.ice is not None:
+        pc.ice.undo_restart()
+
+
+async def follow_restart(pc: PeerConnection, sdp: str) -> None:
+    """Look for the other side under the new credentials of this description of it."""
+    if pc.ice is not None:
+        await pc.ice.set_remote(*read_credentials(sdp))
 
 
 def add_sender(pc: RTCPeerConnection, track: MediaStreamTrack, mime_type: str | None) -> RTCRtpTransceiver:
@@ -75,7 +137,22 @@ def add_sender(pc: RTCPeerConnection, track: MediaStreamTrack, mime_type: str | 
     transceiver = pc.addTransceiver(track, direction="sendonly")
     if preferences:
         transceiver.setCodecPreferences(preferences)
+    if mime_type == "video/H264" and isinstance(track, SenderTrack):
+        send_pictures(transceiver.sender, track)
+    elif isinstance(track, SenderTrack):
+        _pass_key_frame_requests(transceiver.sender, track)
     return transceiver
+
+
+def _pass_key_frame_requests(sender: RTCRtpSender, track: SenderTrack) -> None:
+    """Tell the track of PLI and FIR as well: aiortc notes them for its own encoder alone, packets are sent on."""
+    noted = sender._send_keyframe
+
+    def requested() -> None:
+        noted()
+        track.request_key_frame()
+
+    sender._send_keyframe = requested  # type: ignore[method-assign]
 
 
 def codec_preferences(kind: str, mime_type: str | None) -> list[Any]:
@@ -118,123 +195,6 @@ def channel_needs_offer(pc: RTCPeerConnection) -> bool:
     return pc.sctp is not None and pc.sctp.mid is None
 
 
-async def make_offer(
-    pc: RTCPeerConnection,
-    *,
-    new_mid: Callable[[], str],
-    layout: Sequence[tuple[str, str]] = (),
-    channel_mid: str | None = None,
-    with_channel: bool = True,
-    earlier: Sequence[str] = (),
-) -> MadeOffer:
-    """Make a local offer and gather; `sdp` of the result is what to send.
-
-    `layout` (kind, mid): the sections of an earlier connection, which come first and in this order. `channel_mid`
-    names the section for data channels; without `with_channel` none is opened. `earlier`: descriptions whose codec
-    and extension numbers must be kept.
-    """
-    if channel_mid is not None:
-        require_channel_section(pc)
-    transceivers = pc.getTransceivers()
-    made = MadeOffer(
-        new_transceivers=[each for each in transceivers if each.mid is None],
-        codecs=[(each, each._codecs, each._headerExtensions) for each in transceivers if each.mid is not None],
-        channel_mid_before=pc.sctp.mid if pc.sctp is not None else None,
-        role_was_open=not _role_is_set(pc),
-    )
-    held = [text for text in (local_sdp(pc), remote_sdp(pc)) if text]
-    try:
-        hidden = None if with_channel or not channel_needs_offer(pc) else pc.sctp
-        if hidden is not None:
-            hidden.mid = " "  # aiortc opens a section for any data channel without a mid
-        raw = (await pc.createOffer()).sdp
-        if hidden is not None:
-            hidden.mid = None
-        # aiortc has just reset these to its own tables, and a receiver that starts now would use them.
-        _restore_codecs(made)
-        order = _arrangement(pc, raw, layout, new_mid, channel_mid)
-        by_index = {each._get_mline_index(): each for each in transceivers}
-        for place, (index, _) in enumerate(order):
-            if index in by_index:
-                by_index[index]._set_mline_index(place)
-            else:
-                pc._RTCPeerConnection__sctp_mline_index = place  # type: ignore[attr-defined]
-        text = pin_numbers(arrange_offer(raw, order), held or earlier)
-        await pc.setLocalDescription(RTCSessionDescription(sdp=text, type="offer"))
-    except BaseException:
-        take_back(pc, made)
-        raise
-    made.sdp = local_sdp(pc)
-    return made
-
-
-def _arrangement(
-    pc: RTCPeerConnection,
-    raw: str,
-    layout: Sequence[tuple[str, str]],
-    new_mid: Callable[[], str],
-    channel_mid: str | None,
-) -> list[tuple[int, str]]:
-    """Return (index in `raw`, mid) for each section in the order to send."""
-    known = {each.mid for each in pc.getTransceivers()} | {pc.sctp.mid if pc.sctp is not None else None}
-    rest = list(enumerate(read_description(raw).sections))
-    order: list[tuple[int, str, str]] = []
-    for kind, mid in layout:
-        found = next((entry for entry in rest if entry[1].kind == kind), None)
-        if found is not None:
-            rest.remove(found)
-            order.append((found[0], kind, mid))
-    for index, section in rest:
-        if section.mid in known:
-            mid = section.mid
-        elif section.kind == "application":
-            mid = _likely_channel_mid(pc)
-        else:
-            # The other side counts as we do, if it is one of ours.
-            used = known | {taken for _, _, taken in order} | {channel_mid}
-            mid = next(free for free in iter(new_mid, None) if free not in used)
-        order.append((index, section.kind, mid))
-    return [
-        (index, channel_mid if kind == "application" and channel_mid is not None else mid) for index, kind, mid in order
-    ]
-
-
-def _likely_channel_mid(pc: RTCPeerConnection) -> str:
-    """Return the mid a browser would give its own section for data channels now: it counts its sections.
-
-    Where both sides open one at the same moment, Chromium only goes on if both have the same mid.
-    """
-    numbers = [int(each.mid) for each in pc.getTransceivers() if each.mid is not None and each.mid.isdecimal()]
-    return str(max(numbers, default=-1) + 1)
-
-
-def take_back(pc: RTCPeerConnection, made: MadeOffer) -> None:
-    """Undo a local offer that was not answered: the rollback that aiortc lacks (RFC 8829 section 4.1.10.2).
-
-    What was gathered is kept; sections that were new are offered anew by the next offer.
-    """
-    if pc.signalingState not in ("have-local-offer", "stable"):
-        return
-    pc._RTCPeerConnection__pendingLocalDescription = None  # type: ignore[attr-defined]
-    for transceiver in made.new_transceivers:
-        transceiver._set_mid(None)  # type: ignore[arg-type]
-        transceiver._set_mline_index(None)  # type: ignore[arg-type]
-    _restore_codecs(made)
-    if pc.sctp is not None:
-        pc.sctp.mid = made.channel_mid_before
-    ice = ice_transport(pc)
-    if ice is not None and made.role_was_open:
-        ice._role_set = False
-        ice._connection.ice_controlling = False
-    if pc.signalingState != "stable":
-        pc._RTCPeerConnection__setSignalingState("stable")  # type: ignore[attr-defined]
-
-
-def _restore_codecs(made: MadeOffer) -> None:
-    for transceiver, codecs, extensions in made.codecs:
-        transceiver._codecs, transceiver._headerExtensions = codecs, extensions
-
-
 def start_media(pc: RTCPeerConnection) -> Any:
     """Return a coroutine that starts senders and receivers that are not running yet.
 
@@ -268,9 +228,10 @@ async def apply_offer(pc: RTCPeerConnection, sdp: str) -> None:
 
 async def make_answer(pc: RTCPeerConnection, offer: str) -> str:
     """Answer the offer that was applied; returns what to send."""
-    await pc.setLocalDescription(await pc.createAnswer())
+    answer = say_trickle((await pc.createAnswer()).sdp)
+    await pc.setLocalDescription(RTCSessionDescription(sdp=answer, type="answer"))
     refused = [section.mid for section in read_description(offer).sections if section.is_rejected]
-    return reject_sections(local_sdp(pc), refused)
+    return reject_sections(drop_end_of_candidates(local_sdp(pc)), refused)
 
 
 async def apply_answer(pc: RTCPeerConnection, sdp: str) -> None:
@@ -331,9 +292,18 @@ def is_transport_up(pc: RTCPeerConnection) -> bool:
     return any(each.receiver.transport.state == "connected" for each in pc.getTransceivers())
 
 
-def receive_into(track: MediaStreamTrack, put: FrameSink) -> None:
-    """Hand decoded frames (None at the end) to `put` instead of aiortc's unbounded queue. Before any frame came."""
-    track._queue = _Sink(put)  # type: ignore[attr-defined]
+def receive_into(receiver: Any, put: FrameSink, gate: DecoderGate) -> None:
+    """Replace aiortc's unbounded queues. Before any frame came.
+
+    Encoded frames go through `gate` to the decoder, decoded ones (None at the end) to `put`.
+    """
+    receiver.track._queue = _Sink(put)
+    receiver._RTCRtpReceiver__decoder_queue = gate
+
+
+def request_key_frame(receiver: Any) -> None:
+    """Send a picture loss indication (RFC 4585 section 6.3.1) with the next packet that comes."""
+    receiver._RTCRtpReceiver__decoder_error.set()
 
 
 class _Sink:
@@ -346,7 +316,8 @@ class _Sink:
         self._put(frame)
 
 
-def _role_is_set(pc: RTCPeerConnection) -> bool:
+def role_is_set(pc: RTCPeerConnection) -> bool:
+    """Tell whether it is decided which side nominates (RFC 8445 section 6.1.1)."""
     ice = ice_transport(pc)
     return ice is not None and bool(ice._role_set)
 

@@ -69,13 +69,7 @@ class DataChannel(Emitter):
         Raises DataChannelOverflowError when too many calls wait already, MeteredRealtimeError where the channel is not
         open or the message is larger than the whole buffer, TypeError for anything but str and bytes.
         """
-        if not isinstance(data, str | bytes):
-            raise TypeError(f"a data channel carries str or bytes, not {type(data).__name__}")
-        size = len(data.encode()) if isinstance(data, str) else len(data)
-        if size > self._max_buffered:
-            raise MeteredRealtimeError(
-                f"a message of {size} bytes cannot be sent: max_buffered_amount is {self._max_buffered}; split it"
-            )
+        size = message_size(data, self._max_buffered)
         if self._queued >= self._max_queued:
             raise DataChannelOverflowError(self._queued, self._max_queued)
         self._check_open()
@@ -113,10 +107,15 @@ class DataChannel(Emitter):
         """Close the channel; waiting sends fail. May be called again."""
         if self._is_closed:
             return
-        self._let_go()
+        self.detach()
         if self.ready_state != "closed":
             self._channel.close()
-        self._drop_listeners()
+
+    def detach(self) -> None:
+        """Let go of a channel whose connection is gone: waiting sends fail, nothing is heard or sent any more."""
+        if not self._is_closed:
+            self._let_go()
+            self._drop_listeners()
 
     def _let_go(self) -> None:
         self._is_closed = True
@@ -138,3 +137,15 @@ class DataChannel(Emitter):
     def _on_message(self, data: Any) -> None:
         if isinstance(data, str | bytes):
             self.emit(events.DCMessage(data))
+
+
+def message_size(data: str | bytes, max_bytes: int) -> int:
+    """Return the bytes a message takes. Raises TypeError for other types, MeteredRealtimeError above `max_bytes`."""
+    if not isinstance(data, str | bytes):
+        raise TypeError(f"a data channel carries str or bytes, not {type(data).__name__}")
+    size = len(data.encode()) if isinstance(data, str) else len(data)
+    if size > max_bytes:
+        raise MeteredRealtimeError(
+            f"a message of {size} bytes cannot be sent: max_buffered_amount is {max_bytes}; split it"
+        )
+    return size

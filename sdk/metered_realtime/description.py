@@ -19,6 +19,8 @@ _DIRECTION = re.compile(r"^a=(sendrecv|sendonly|recvonly|inactive)[ \t\r]*$", re
 _MSID = re.compile(r"^a=(?:ssrc:\d+ )?msid:(\S+) (\S+)", re.MULTILINE)
 _UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
 _FINGERPRINT = re.compile(r"^a=fingerprint:(\S+ \S+)", re.MULTILINE)
+_PASSWORD = re.compile(r"^a=ice-pwd:(\S+)", re.MULTILINE)
+_ICE_OPTIONS = re.compile(r"^a=ice-options:([^\r\n]*)", re.MULTILINE)
 _BUNDLE_ONLY = re.compile(r"^a=bundle-only[ \t\r]*$", re.MULTILINE)
 
 
@@ -45,11 +47,15 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """The facts of one description that negotiation decides by."""
+    """The facts of one description that negotiation decides by.
+
+    `trickles`: its author takes candidates after it (RFC 8840); so do browsers, and they can restart ICE in place.
+    """
 
     ufrag: str
     fingerprint: str
     sections: tuple[Section, ...]
+    trickles: bool = False
 
     @property
     def layout(self) -> tuple[tuple[str, str], ...]:
@@ -67,6 +73,14 @@ class SessionFacts:
     def is_same_session(self, other: SessionFacts) -> bool:
         """Tell whether both come from one connection: a restart or a new connection changes the credentials."""
         return self.ufrag == other.ufrag and self.fingerprint == other.fingerprint
+
+    def is_restart_of(self, before: SessionFacts) -> bool:
+        """Tell whether this one asks for a new path for the connection of `before`: same keys and sections."""
+        return (
+            self.ufrag != before.ufrag
+            and self.fingerprint == before.fingerprint != ""
+            and self.layout[: len(before.layout)] == before.layout
+        )
 
 
 def split_sections(sdp: str) -> list[str]:
@@ -88,7 +102,18 @@ def read_description(sdp: str) -> SessionFacts:
     sections = tuple(_section(body) for body in bodies)
     if len({section.mid for section in sections}) != len(sections):
         raise DescriptionError("two media sections of the session description have the same mid")
-    return SessionFacts(_first(_UFRAG, head, bodies), _first(_FINGERPRINT, head, bodies).lower(), sections)
+    return SessionFacts(
+        ufrag=_first(_UFRAG, head, bodies),
+        fingerprint=_first(_FINGERPRINT, head, bodies).lower(),
+        sections=sections,
+        trickles=any("trickle" in options.split() for options in _ICE_OPTIONS.findall(sdp)),
+    )
+
+
+def read_credentials(sdp: str) -> tuple[str, str]:
+    """Return `ice-ufrag` and `ice-pwd` of a description that `read_description` has accepted."""
+    head, *bodies = split_sections(sdp)
+    return _first(_UFRAG, head, bodies), _first(_PASSWORD, head, bodies)
 
 
 def _section(body: str) -> Section:

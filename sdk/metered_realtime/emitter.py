@@ -21,8 +21,9 @@ _AnyHandler = Callable[[Any], Awaitable[None] | None]
 
 MAX_RUNNING_HANDLERS = 4096
 
-# The handler that runs, seen also from tasks it starts: it may well end its emitter inside `gather` or `wait_for`.
-_own_handler: ContextVar[asyncio.Task[Any] | None] = ContextVar("_own_handler", default=None)
+# The task of the coroutine handler that runs, seen also from tasks it starts: it may well end its emitter inside
+# `gather` or `wait_for`.
+own_handler: ContextVar[asyncio.Task[Any] | None] = ContextVar("own_handler", default=None)
 
 
 class EventStream(Generic[E]):
@@ -178,7 +179,7 @@ class Emitter:
         context = copy_context()
         coroutine = cast("Coroutine[Any, Any, None]", result) if inspect.iscoroutine(result) else _await(result)
         task = asyncio.get_running_loop().create_task(coroutine, name=f"handler of {event_name}", context=context)
-        context.run(_own_handler.set, task)
+        context.run(own_handler.set, task)
         self._running.add(task)
         task.add_done_callback(lambda done: self._finished(event_name, done))
 
@@ -195,7 +196,7 @@ class Emitter:
 
     async def _end_handlers(self, grace_s: float = 1.0) -> None:
         """Give running handlers `grace_s`, then cancel them; drop all handlers and end all streams."""
-        own = _own_handler.get()
+        own = own_handler.get()
         if own is not None:
             self._enders.add(own)
         try:

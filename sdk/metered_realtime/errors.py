@@ -13,7 +13,9 @@ MeteredRealtimeError
 ├── MeteredPeerOversizedError       size, cap
 ├── MeteredPeerStateError           code, method, current_state
 ├── MeteredPeerReplaceTrackError    succeeded, failed
-└── DataChannelOverflowError        queued, cap
+├── IceRestartExhaustedError        attempts (ours)
+├── DataChannelOverflowError        queued, cap
+└── NotJsonError                    size (ours)
 """
 
 from __future__ import annotations
@@ -145,10 +147,29 @@ class MeteredPeerReplaceTrackError(MeteredRealtimeError):
         super().__init__(f"the track could not be replaced for {len(failed)} of {len(succeeded) + len(failed)} peers")
 
 
-class DataChannelOverflowError(MeteredRealtimeError):
-    """Too many sends wait for the channel's buffer: `queued` of at most `cap`."""
+class IceRestartExhaustedError(MeteredRealtimeError):
+    """The path to a peer did not come back in `attempts` attempts; further ones follow, slowly.
 
-    def __init__(self, queued: int, cap: int) -> None:
+    The `err` of a `NegotiationError`, once per loss of the path.
+    """
+
+    def __init__(self, attempts: int) -> None:
+        self.attempts = attempts
+        super().__init__(f"the connection to the peer did not come back in {attempts} attempts; trying on, slowly")
+
+
+class DataChannelOverflowError(MeteredRealtimeError):
+    """Too many sends, or bytes, wait for the channel's buffer: `queued` of at most `cap`."""
+
+    def __init__(self, queued: int, cap: int, *, unit: Literal["messages", "bytes"] = "messages") -> None:
         self.queued = queued
         self.cap = cap
-        super().__init__(f"{queued} messages already wait on this data channel (at most {cap})")
+        super().__init__(f"{queued} {unit} already wait on this data channel (at most {cap})")
+
+
+class NotJsonError(MeteredRealtimeError):
+    """A message where JSON was expected is not JSON; `size` in bytes."""
+
+    def __init__(self, size: int, reason: str) -> None:
+        self.size = size
+        super().__init__(f"a message of {size} bytes is not JSON: {reason}")

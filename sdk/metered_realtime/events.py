@@ -181,6 +181,14 @@ class StreamRemoved(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionReset(Event):
+    """The connection to the peer was replaced by a new one: data channels of the old one are gone, open them again.
+
+    Tracks and streams come again by themselves. Ours; the browser SDK calls it `connection-reset`.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class DataChannelOpened(Event):
     """The remote peer opened a data channel; `channel` is aiortc's, to be wrapped in `DataChannel`."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,20 @@ def parse_ice_servers(metadata: dict[str, Any] | None) -> tuple[IceServerConfig,
         return None
     servers = [_server(entry) for entry in entries]
     return None if None in servers else tuple(server for server in servers if server is not None)
+
+
+def check_ice_servers(servers: Iterable[IceServerConfig] | None) -> tuple[IceServerConfig, ...]:
+    """Return the servers an application gave. Raises TypeError and ValueError for what cannot be one."""
+    checked = tuple(servers) if servers is not None else ()
+    for server in checked:
+        if not isinstance(server, IceServerConfig):
+            raise TypeError(f"ice_servers takes IceServerConfig values, not {type(server).__name__}")
+        urls = [server.urls] if isinstance(server.urls, str) else server.urls
+        if not urls or not all(_is_ice_url(url) for url in urls):
+            raise ValueError("the urls of an ICE server must begin with stun:, stuns:, turn: or turns:")
+    if len(checked) > MAX_SERVERS:
+        raise ValueError(f"at most {MAX_SERVERS} ICE servers can be used")
+    return checked
 
 
 def _server(entry: Any) -> IceServerConfig | None:

@@ -41,9 +41,13 @@ _websocket_log.addFilter(_ScrubFilter())
 
 
 class Link:
-    """One connection, used once. Texts to send wait in a bounded queue; `live` reads until the end."""
+    """One connection, used once. Texts to send wait in a bounded queue; `live` reads until the end.
 
-    def __init__(self, log: Logger) -> None:
+    `credential` tells connections of the same credential from others, without being one.
+    """
+
+    def __init__(self, log: Logger, *, credential: int = 0) -> None:
+        self.credential = credential
         self._log = log
         self._socket: Any = None
         self._outgoing: asyncio.Queue[tuple[str, int]] = asyncio.Queue()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from metered_realtime.errors import MeteredPeerStateError
 from metered_realtime.frames import TrackMetadata
-from metered_realtime.streams import MediaStream, StreamMetadata
+from metered_realtime.streams import MediaStream, StreamMetadata, check_track
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LocalTrack:
-    """One track as it is sent. `source` opens a reader per peer; `mime_type` is the only codec it can be sent as."""
+    """One track as it is sent. `track` is the application's, `source` opens a reader of it per peer; `mime_type` is the
+    only codec it can be sent as."""
 
+    track: Any
     track_id: str
     kind: str
     source: Any
@@ -56,15 +58,12 @@ class LocalMedia:
 
     def describe(self, track: Any, stream: MediaStream | None, metadata: StreamMetadata | None) -> LocalTrack:
         """Return how `track` would be sent, without adding it. Raises TypeError for what is not a track."""
-        kind, track_id = getattr(track, "kind", None), getattr(track, "id", None)
-        if kind not in ("audio", "video") or not isinstance(track_id, str) or not track_id:
-            raise TypeError(
-                "a track must have a kind, 'audio' or 'video', and an id, such as aiortc's MediaStreamTrack has"
-            )
+        check_track(track)
         opens_readers = callable(getattr(track, "open_reader", None))
         return LocalTrack(
-            track_id=track_id,
-            kind=kind,
+            track=track,
+            track_id=track.id,
+            kind=track.kind,
             source=track if opens_readers else None,
             mime_type=getattr(track, "mime_type", None) if opens_readers else None,
             stream=stream,
@@ -114,21 +113,17 @@ class LocalMedia:
     def _with_source(self, track: Any, described: LocalTrack) -> LocalTrack:
         if described.source is not None:
             return described
-        from metered_realtime.media.relay import Relay  # noqa: PLC0415 - loads aiortc
+        from metered_realtime.media.relay import relay_of  # noqa: PLC0415 - loads aiortc
 
-        relay = next((relay for relay in self._relays if relay.track is track and not relay.is_ended), None)
+        relay = relay_of(track)
         self._relays = [known for known in self._relays if known.track in self._tracks or not known.is_idle]
-        if relay is None:
-            relay = Relay(track)
         if relay not in self._relays:
             self._relays.append(relay)
-        return LocalTrack(
-            described.track_id, described.kind, relay, relay.mime_type, described.stream, described.metadata
-        )
+        return replace(described, source=relay, mime_type=relay.mime_type)
 
     async def aclose(self) -> None:
-        """Stop reading every track; the tracks themselves stay the application's."""
+        """Forget every track, once no peer reads it; a recorder or another member may read on."""
         self._tracks.clear()
         relays, self._relays = self._relays, []
         for relay in relays:
-            await relay.aclose()
+            await relay.settle()

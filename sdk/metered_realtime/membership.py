@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 
 from metered_realtime.frames import PresencePeer
+from metered_realtime.network_watch import NetworkWatch
 from metered_realtime.owned_tasks import OwnedTasks
 from metered_realtime.peer_link import PeerLink
 from metered_realtime.remote_peer import RemotePeer
-from metered_realtime.roster import Roster, RosterChange
+from metered_realtime.roster import MAX_PEERS, Roster, RosterChange
+
+_log = logging.getLogger(__name__)
+
+# A member that takes a new connection to the service is listed as gone and as there right behind that (protocol 15.1).
+LEAVE_GRACE_S = 0.05
 
 
 class Membership:
     """Owns the links to the remote peers.
 
     `open_link(member, polite)` makes one. `joined` and `left` tell of it; what they call may close everything, so
-    `is_open` is asked before each.
+    `is_open` is asked before each. A member that goes and comes at once, as when its token was renewed, stays: its media
+    need not have suffered. While there are links the addresses of this machine are watched (`open_watch`).
+    `refused_members` counts those beyond the limit, as often as they were listed.
     """
 
     def __init__(
@@ -26,6 +35,7 @@ class Membership:
         joined: Callable[[RemotePeer], None],
         left: Callable[[RemotePeer], None],
         is_open: Callable[[], bool],
+        open_watch: Callable[[Callable[[], None]], NetworkWatch] = NetworkWatch,
     ) -> None:
         self._open_link = open_link
         self._joined = joined
@@ -33,8 +43,11 @@ class Membership:
         self._is_open = is_open
         self._roster = Roster()
         self._links: dict[str, PeerLink] = {}
+        self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._is_renamed = False
-        self._closing = OwnedTasks()
+        self._tasks = OwnedTasks()
+        self._watch = open_watch(self._network_changed)
+        self.refused_members = 0
 
     def __len__(self) -> int:
         return len(self._links)
@@ -62,7 +75,12 @@ class Membership:
 
     def take(self, joined: Iterable[PresencePeer], left: Iterable[PresencePeer]) -> RosterChange:
         """Take in a presence frame; `admit` carries it out."""
-        return self._roster.presence(joined, left)
+        change = self._roster.presence(joined, left)
+        if change.dropped:
+            if not self.refused_members:
+                _log.warning("the channel has more than %d members; the rest is not connected", MAX_PEERS)
+            self.refused_members += change.dropped
+        return change
 
     def admit(self, change: RosterChange) -> None:
         """Make, keep and end remote peers as presence says."""
@@ -73,12 +91,30 @@ class Membership:
                 polite = self._is_polite_to(member.peer_id)
                 link.signalling_back(member.metadata, polite=polite, renamed=renamed)
         for member in change.joined:
-            if self._is_open() and member.peer_id not in self._links:
-                link = self._open_link(member, self._is_polite_to(member.peer_id))
-                self._links[member.peer_id] = link
-                self._joined(link.remote)
+            leaving = self._leaving.pop(member.peer_id, None)
+            if leaving is not None:
+                leaving.cancel()
+                self._links[member.peer_id].returned(member.metadata)
+            elif self._is_open() and member.peer_id not in self._links:
+                self._admit(member)
         for peer_id in change.left:
-            self._remove(peer_id)
+            if change.is_snapshot:
+                self._remove(peer_id)
+            elif peer_id in self._links and peer_id not in self._leaving:
+                loop = asyncio.get_running_loop()
+                self._leaving[peer_id] = loop.call_later(LEAVE_GRACE_S, self._remove, peer_id)
+
+    def _admit(self, member: PresencePeer) -> None:
+        if len(self._links) >= MAX_PEERS:
+            for peer_id in tuple(self._leaving):
+                self._remove(peer_id)
+        link = self._open_link(member, self._is_polite_to(member.peer_id))
+        if not self._links:
+            self._tasks.start(self._watch.start(), "watch over the network")
+        self._links[member.peer_id] = link
+        self._joined(link.remote)
+        if self._links.get(member.peer_id) is link:  # else the handler has closed us
+            link.start()
 
     def _is_polite_to(self, peer_id: str) -> bool:
         return (self.own_id or "") < peer_id
@@ -100,14 +136,23 @@ class Membership:
             if again is not None:
                 (subscribe_again if again else give_up)()
 
+    def _network_changed(self) -> None:
+        for link in self.links:
+            link.network_changed()
+
     # End -----------------------------------------------------------------------------------------------
 
     def _remove(self, peer_id: str) -> None:
         link = self._links.pop(peer_id, None)
+        leaving = self._leaving.pop(peer_id, None)
+        if leaving is not None:
+            leaving.cancel()
         if link is not None:
             link.leave()
             self._left(link.remote)
-            self._closing.start(link.aclose(), f"close of the connection to {peer_id}")
+            if not self._links:
+                self._tasks.start(self._watch.aclose(), "end of the watch over the network")
+            self._tasks.start(link.aclose(), f"close of the connection to {peer_id}")
 
     def clear(self) -> None:
         """Everybody has left, as far as we are concerned."""
@@ -118,4 +163,4 @@ class Membership:
     async def aclose(self, grace_s: float) -> None:
         """End everybody and wait until their connections are closed, `grace_s` at most."""
         self.clear()
-        await self._closing.aclose(grace_s=grace_s)
+        await self._tasks.aclose(grace_s=grace_s)

@@ -1,7 +1,8 @@
 """Who offers, who answers, who gives way: perfect negotiation for one remote peer, without WebRTC, clock or task. Pure.
 
 The shell (`connection`) feeds in what happened and the time, and carries out the returned actions one after the other.
-Protocol sections 14 and 16; where both official clients wait for ever or loop, this one does not.
+Protocol sections 14 and 16; where both official clients wait for ever or loop, this one does not. `recovery` says when
+a path that does not work is tried again.
 
 Rules that are not obvious:
 * An offer that is made but not yet sent gives way to any offer that arrives meanwhile, whoever is polite; except
@@ -12,101 +13,41 @@ Rules that are not obvious:
   Under another mid that browser's connection is lost beyond repair. So the impolite side offers media first, and
   waits a moment for the other's offer before it opens a section for data channels.
 * Worse, Chromium never gathers candidates if it has to take back an offer it has only just set (4 in 10 times within
-  a millisecond or two, for good). So the impolite side's first offer waits until a browser's own has had time to come.
+  a millisecond or two, for good: not even for an ICE restart). So the impolite side's first offer waits until a
+  browser's own has had time to come.
 * Offers beyond a small budget are answered at a slower pace, so that no fault of a peer becomes a loop.
+* An ICE restart is an offer with new credentials under the same fingerprint, and is answered in place. Only a peer
+  that says `trickle` is asked for one: the official Python client takes new credentials for a new connection.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from metered_realtime.description import SessionFacts
+from metered_realtime.negotiation_actions import (
+    Action,
+    Answer,
+    ApplyAnswer,
+    CreateOffer,
+    Need,
+    PcState,
+    Rebuild,
+    RemoteDescription,
+    Report,
+    ReportExhausted,
+    SendAnswer,
+    SendOffer,
+    TakeBackOffer,
+)
+from metered_realtime.recovery import ATTEMPT_DELAYS_S, Recovery
 
 ANSWER_TIMEOUTS_S = (4.0, 8.0, 16.0)
-CONNECT_TIMEOUT_S = 15.0
-REBUILD_DELAYS_S = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0)
-# Every attempt costs both sides messages of their plan; a peer that cannot be reached is still tried now and then.
-REBUILD_DELAY_AFTER_LADDER_S = 300.0
-# The presence frame that says the peer left comes right behind its closing alert; no connection is worth making then.
-CLOSED_GRACE_S = 0.25
 CHANNEL_GRACE_S = 0.15
 # From the first wish to offer. On a LAN 9 of 10 browsers that have something to offer have done so by then.
 FIRST_OFFER_GRACE_S = 0.03
 OFFER_BURST = 20
 OFFER_REFILL_PER_S = 1.0
-
-# What the other side has not been told yet; `media` may include a channel.
-Need = Literal["nothing", "channel", "media"]
-PcState = Literal["new", "connecting", "connected", "failed", "closed"]
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteDescription:
-    """A description from the other side, with what was read from it."""
-
-    sdp: str
-    facts: SessionFacts
-
-
-@dataclass(frozen=True, slots=True)
-class CreateOffer:
-    """Make a local offer, report `offer_created(token)` behind whatever arrived meanwhile.
-
-    `channel_mid`: it must contain a section for data channels under this mid. `with_channel` False: it must not
-    open one.
-    """
-
-    token: int
-    channel_mid: str | None = None
-    with_channel: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class SendOffer:
-    """Send the pending local offer."""
-
-
-@dataclass(frozen=True, slots=True)
-class TakeBackOffer:
-    """Return the connection to stable, as if the pending local offer had not been made."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Apply this offer, answer it and report `answered`; on a new connection if `rebuild`."""
-
-    offer: RemoteDescription
-    rebuild: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SendAnswer:
-    """Send the last answer again."""
-
-
-@dataclass(frozen=True, slots=True)
-class ApplyAnswer:
-    """Apply this answer to the pending offer and report `answer_applied`."""
-
-    answer: RemoteDescription
-
-
-@dataclass(frozen=True, slots=True)
-class Rebuild:
-    """Replace the connection and report `rebuilt`; with the same sections if the other side may still hold its own."""
-
-    keep_layout: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Tell the application that negotiation failed; the sentence says how it goes on."""
-
-    sentence: str
-
-
-Action = CreateOffer | SendOffer | TakeBackOffer | Answer | SendAnswer | ApplyAnswer | Rebuild | Report
 
 
 class Negotiation:
@@ -115,11 +56,13 @@ class Negotiation:
     def __init__(self, *, polite: bool) -> None:
         self.polite = polite
         self.phase: Literal["stable", "creating", "offered"] = "stable"
+        self.recovery = Recovery()
         self._need: Need = "nothing"
         self._channel_at: float | None = None
         self._first_wish_at: float | None = None
         self._send_at: float | None = None
         self._paused = False
+        self._is_offline = False
         self._token = 0
         self._offer: SessionFacts | None = None
         self._remote: SessionFacts | None = None
@@ -127,16 +70,12 @@ class Negotiation:
         self._answer_is_lost = False
         self._lost_channel_mid: str | None = None
         self._offers_channel = False
+        self._wants_restart = False
+        self._offers_restart = False
         self._timeouts_used = 0
         self._answer_by: float | None = None
-        self._connected = False
-        self._connect_by: float | None = None
-        self._rebuilds = 0
-        self._rebuild_at: float | None = None
-        self._rebuild_keeps_layout = True
         self._held: RemoteDescription | None = None
-        self._budget = float(OFFER_BURST)
-        self._budget_at = 0.0
+        self._budget = OfferBudget()
 
     # What our side wants -------------------------------------------------------------------------
 
@@ -164,13 +103,13 @@ class Negotiation:
         self._answer_by = now_s + ANSWER_TIMEOUTS_S[0]
         return [SendOffer()]
 
-    def offer_failed(self, token: int, reason: str) -> list[Action]:
-        """`CreateOffer` raised; nothing is tried until something changes."""
+    def offer_failed(self, token: int, reason: str, now_s: float) -> list[Action]:
+        """`CreateOffer` raised; but for the path's sake nothing is tried until something changes."""
         if token != self._token or self.phase != "creating":
             return []
-        self.phase = "stable"
+        self._forget_offer()
         self._paused = True
-        return [Report(f"no offer could be made: {reason}")]
+        return [Report(f"no offer could be made: {reason}"), *self._path_failed(now_s, if_sought=True)]
 
     def nothing_to_offer(self, token: int) -> list[Action]:
         """`CreateOffer` found that what was wanted is not wanted any more."""
@@ -183,12 +122,12 @@ class Negotiation:
     def remote_offer(self, offer: RemoteDescription, now_s: float) -> list[Action]:
         """An offer arrived."""
         if offer.sdp == self._answered_sdp:
-            return [SendAnswer()] if self._spend(now_s) else []
+            return [SendAnswer()] if self._budget.spend(now_s) else []
         if not self.polite and (self.phase == "offered" or self._offers_channel):
             # Its sender gives way to ours. A data channel in it must then be offered by us.
             self._lost_channel_mid = offer.facts.channel_mid or self._lost_channel_mid
             return []
-        if not self._spend(now_s):
+        if not self._budget.spend(now_s):
             self._held = offer
             return []
         return self._take_offer(offer)
@@ -198,20 +137,23 @@ class Negotiation:
         actions: list[Action] = []
         if self.phase != "stable":
             actions.append(TakeBackOffer())
+            self._wants_restart = self._wants_restart or self._offers_restart
             self._forget_offer()
             self._need = "media"
-        renewed = self._remote is not None and not self._remote.is_same_session(offer.facts)
-        closed = self._rebuild_at is not None and not self._rebuild_keeps_layout
-        if renewed or closed:
-            self._connected = False
-            self._connect_by = self._rebuild_at = None
-        return [*actions, Answer(offer, rebuild=renewed or closed)]
+        is_known = self._remote is not None and self._remote.is_same_session(offer.facts)
+        restart = self._remote is not None and not self.recovery.is_dead and offer.facts.is_restart_of(self._remote)
+        closed = self.recovery.awaits_rebuild and not self.recovery.keeps_layout
+        rebuild = closed or (self._remote is not None and not is_known and not restart)
+        if rebuild:
+            self.recovery.replaced()
+        return [*actions, Answer(offer, rebuild=rebuild, restart=restart and not rebuild)]
 
     def answered(self, offer: RemoteDescription, *, need: Need, now_s: float) -> list[Action]:
         """The offer was applied and the answer is on its way."""
         self._answered_sdp = offer.sdp
         self._answer_is_lost = False
-        return self._settled(offer.facts, need=need, now_s=now_s)
+        restarted = self._remote is not None and self._remote.ufrag != offer.facts.ufrag
+        return self._settled(offer.facts, restarted=restarted, need=need, now_s=now_s)
 
     def answer_lost(self) -> list[Action]:
         """The service did not take our answer; it is sent again with the next session."""
@@ -222,35 +164,40 @@ class Negotiation:
         """An answer arrived; one that does not belong to the pending offer is dropped."""
         if self.phase != "offered" or self._offer is None or answer.facts.layout != self._offer.layout:
             return []
-        if self._remote is not None and not self._remote.is_same_session(answer.facts):
+        if self._remote is None or answer.facts.is_restart_of(self._remote):
+            return [ApplyAnswer(answer)]
+        if not answer.facts.is_same_session(self._remote):
             # The other side has a new connection and took our offer for the start of it: it needs a whole one.
-            self._plan_rebuild(now_s, keep_layout=True)
-            return self.tick(now_s)
-        return [ApplyAnswer(answer)]
+            return self._path_failed(now_s, is_other=True)
+        # One with the old credentials belongs to an offer before the one for a restart.
+        return [] if self._offers_restart else [ApplyAnswer(answer)]
 
     def answer_applied(self, answer: RemoteDescription, *, need: Need, now_s: float) -> list[Action]:
         """The answer to our offer is in force."""
         if answer.facts.channel_mid is not None:
             self._lost_channel_mid = None
-        return self._settled(answer.facts, need=need, now_s=now_s)
+        if self._remote is not None and not self._offers_restart and answer.facts.ufrag != self._remote.ufrag:
+            self._wants_restart = True  # it answered a restart that we have taken back
+        return self._settled(answer.facts, restarted=self._offers_restart, need=need, now_s=now_s)
 
     def offer_refused(self, reason: str, now_s: float) -> list[Action]:
         """Applying an offer failed; the connection is stable again, and ours may still go out."""
         return [Report(f"an offer of the other side was not usable: {reason}"), *self._proceed(now_s)]
 
-    def answer_refused(self, reason: str) -> list[Action]:
+    def answer_refused(self, reason: str, now_s: float) -> list[Action]:
         """Applying the answer failed; offering the same again would fail again."""
         self._forget_offer()
         self._paused = True
-        return [TakeBackOffer(), Report(f"the answer of the other side was not usable: {reason}")]
+        sentence = f"the answer of the other side was not usable: {reason}"
+        return [TakeBackOffer(), Report(sentence), *self._path_failed(now_s, if_sought=True)]
 
-    def _settled(self, remote: SessionFacts, *, need: Need, now_s: float) -> list[Action]:
+    def _settled(self, remote: SessionFacts, *, restarted: bool, need: Need, now_s: float) -> list[Action]:
         self._forget_offer()
+        self._wants_restart = self._wants_restart and not restarted
         self._remote = remote
         self._need = need
         self._paused = False
-        if not self._connected and self._connect_by is None:
-            self._connect_by = now_s + CONNECT_TIMEOUT_S
+        self.recovery.agreed(now_s, restarted=restarted)
         return self._proceed(now_s)
 
     # The connection ------------------------------------------------------------------------------
@@ -258,19 +205,40 @@ class Negotiation:
     def connection_changed(self, state: PcState, now_s: float) -> list[Action]:
         """The state of the present connection changed without us closing it."""
         if state == "connected":
-            self._connected = True
-            self._connect_by = self._rebuild_at = None
-            self._rebuilds = 0
-        elif state == "failed":
-            self._plan_rebuild(now_s, keep_layout=True)
-        elif state == "closed":
-            self._plan_rebuild(now_s, keep_layout=False)
+            self.path_found()
+        elif state in ("failed", "closed"):
+            self.recovery.is_dead = True
+            return self._path_failed(now_s, keep_layout=state == "failed")
         return self.tick(now_s)
+
+    def path_lost(self, now_s: float) -> list[Action]:
+        """Nothing comes from the other side any more, though the connection itself lives on."""
+        return self._path_failed(now_s) if self.recovery.is_connected else []
+
+    def path_found(self) -> list[Action]:
+        """The living connection has a path again."""
+        if not self.recovery.is_dead and not self.recovery.is_connected:
+            self.recovery.connected()
+            self._wants_restart = False
+        return []
+
+    def network_changed(self, now_s: float) -> list[Action]:
+        """Our own addresses or routes changed."""
+        if self._can_restart:
+            self.recovery.network_changed(now_s)
+        return []
+
+    def returned(self, now_s: float) -> list[Action]:
+        """The other side is listed anew. A restart asks who it is, and costs media nothing; some know no restart."""
+        if self.recovery.is_connected and self._can_restart:
+            self.recovery.network_changed(now_s)
+        elif self._remote is not None:
+            self.recovery.renew(now_s)
+        return self.signalling_up(now_s)
 
     def renew(self, now_s: float) -> list[Action]:
         """The other side knows us under a new name, or lost us: start a new connection."""
-        self._rebuilds = 0
-        self._rebuild_at, self._rebuild_keeps_layout = now_s, False
+        self.recovery.renew(now_s)
         return self.tick(now_s)
 
     def rebuilt(self, *, need: Need, now_s: float) -> list[Action]:
@@ -279,21 +247,32 @@ class Negotiation:
         self._first_wish_at = now_s
         return self._proceed(now_s)
 
-    def _plan_rebuild(self, now_s: float, *, keep_layout: bool) -> None:
-        self._connected = False
-        self._connect_by = None
-        if self._rebuild_at is not None:
-            self._rebuild_keeps_layout = self._rebuild_keeps_layout and keep_layout
-            return
-        on_ladder = self._rebuilds < len(REBUILD_DELAYS_S)
-        delay_s = REBUILD_DELAYS_S[self._rebuilds] if on_ladder else REBUILD_DELAY_AFTER_LADDER_S
-        self._rebuilds += 1
-        self._rebuild_keeps_layout = keep_layout
-        self._rebuild_at = now_s + (delay_s if keep_layout else max(delay_s, CLOSED_GRACE_S))
+    @property
+    def _can_restart(self) -> bool:
+        return self._remote is not None and self._remote.trickles and not self.recovery.is_dead
+
+    def _path_failed(
+        self, now_s: float, *, is_other: bool = False, keep_layout: bool = True, if_sought: bool = False
+    ) -> list[Action]:
+        """Plan the next attempt. `is_other`: the other side has a new connection already, and waits for ours."""
+        if if_sought and not self.recovery.is_under_way:
+            return []
+        self._paused = self._wants_restart = False
+        goes_on = self.recovery.plan(
+            now_s, may_restart=self._can_restart and not is_other, keep_layout=keep_layout, at_once=is_other
+        )
+        exhausted: list[Action] = [] if goes_on else [ReportExhausted(len(ATTEMPT_DELAYS_S))]
+        return exhausted + self.tick(now_s)
+
+    def signalling_lost(self) -> list[Action]:
+        """Nothing can be said for now; so nothing is tried."""
+        self._is_offline = True
+        return []
 
     def signalling_up(self, now_s: float) -> list[Action]:
         """Messages reach the service again; what was under way may be lost."""
-        self._paused = False
+        self._paused = self._is_offline = False
+        self.recovery.signalling_up(now_s)
         if self.phase == "offered":
             self._timeouts_used = 0
             self._answer_by = now_s + ANSWER_TIMEOUTS_S[0]
@@ -306,17 +285,25 @@ class Negotiation:
 
     def next_timer(self) -> float | None:
         """Return when `tick` wants to be called next."""
-        held_until = self._budget_at + (1.0 - self._budget) / OFFER_REFILL_PER_S if self._held else None
-        times = (self._send_at, self._answer_by, self._connect_by, self._rebuild_at, self._channel_at, held_until)
+        if self._is_offline:
+            return None
+        held_until = self._budget.next_at() if self._held else None
+        times = (self._send_at, self._answer_by, self.recovery.next_timer(), self._channel_at, held_until)
         return min((at for at in times if at is not None), default=None)
 
     def tick(self, now_s: float) -> list[Action]:
         """Do what has become due."""
-        if self._connect_by is not None and now_s >= self._connect_by:
-            self._plan_rebuild(now_s, keep_layout=True)
-        if self._rebuild_at is not None and now_s >= self._rebuild_at:
+        if self._is_offline:
+            return []
+        if self.recovery.is_late(now_s):
+            return self._path_failed(now_s)
+        step = self.recovery.due(now_s)
+        if step == "rebuild":
             return self._rebuild()
-        if self._held is not None and self._spend(now_s):
+        if step == "restart":
+            self._wants_restart = True
+            return self._proceed(now_s)
+        if self._held is not None and self._budget.spend(now_s):
             return self._take_offer(self._held)
         if self._send_at is not None and now_s >= self._send_at:
             return self._send_offer(now_s)
@@ -327,15 +314,13 @@ class Negotiation:
         return []
 
     def _rebuild(self) -> list[Action]:
-        self._rebuild_at = self._connect_by = self._channel_at = None
+        keep_layout = self.recovery.keeps_layout
+        self.recovery.replaced()
+        self._channel_at = None
         self._forget_offer()
         self._remote = self._answered_sdp = self._lost_channel_mid = None
-        self._connected = self._answer_is_lost = self._paused = False
-        rebuild = Rebuild(self._rebuild_keeps_layout)
-        if self._rebuilds != len(REBUILD_DELAYS_S):
-            return [rebuild]
-        slow_s = f"{REBUILD_DELAY_AFTER_LADDER_S:.0f}"
-        return [rebuild, Report(f"no connection in {self._rebuilds} attempts; from now on one every {slow_s} s")]
+        self._answer_is_lost = self._paused = self._wants_restart = False
+        return [Rebuild(keep_layout)]
 
     def _answer_timed_out(self, now_s: float) -> list[Action]:
         self._timeouts_used += 1
@@ -344,6 +329,8 @@ class Negotiation:
             return [SendOffer()]
         self._forget_offer()
         self._need = "media"
+        if self.recovery.is_under_way:
+            return [TakeBackOffer(), *self._path_failed(now_s)]
         self._paused = True
         waited_s = sum(ANSWER_TIMEOUTS_S)
         sentence = (
@@ -355,35 +342,51 @@ class Negotiation:
 
     def _proceed(self, now_s: float) -> list[Action]:
         rescues = self._lost_channel_mid is not None
-        if self._need == "nothing" and not rescues:
+        restart = self._wants_restart and self._can_restart
+        if self._need == "nothing" and not rescues and not restart:
             self._channel_at = None
             return []
-        if self._paused or self.phase != "stable" or self._rebuild_at is not None or self._held is not None:
+        if self._paused or self.phase != "stable" or self.recovery.awaits_rebuild or self._held is not None:
             return []  # a held offer goes first: the other side waits for its answer
-        if self._need == "channel" and not rescues and not self.polite:
+        if self._need == "channel" and not rescues and not restart and not self.polite:
             self._channel_at = self._channel_at if self._channel_at is not None else now_s + CHANNEL_GRACE_S
             if now_s < self._channel_at:
                 return []
         self._channel_at = None
-        with_channel = self.polite or rescues or self._need == "channel"
+        # What a restart leaves out is still needed when it has been answered.
+        with_channel = self.polite or rescues or (self._need == "channel" and not restart)
         self.phase = "creating"
         self._need = "nothing"
         self._token += 1
         channel_mid, self._lost_channel_mid = self._lost_channel_mid, None
         self._offers_channel = channel_mid is not None
-        return [CreateOffer(self._token, channel_mid, with_channel)]
+        self._offers_restart, self._wants_restart = restart, False
+        return [CreateOffer(self._token, channel_mid, with_channel, restart)]
 
     def _forget_offer(self) -> None:
         self.phase = "stable"
         self._offer = None
-        self._offers_channel = False
+        self._offers_channel = self._offers_restart = False
         self._answer_by = self._send_at = None
 
-    def _spend(self, now_s: float) -> bool:
-        refill = (now_s - self._budget_at) * OFFER_REFILL_PER_S
-        self._budget = min(float(OFFER_BURST), self._budget + max(0.0, refill))
-        self._budget_at = now_s
-        if self._budget < 1.0:
+
+class OfferBudget:
+    """How many offers of the other side are answered at once, and how fast afterwards."""
+
+    def __init__(self) -> None:
+        self._left = float(OFFER_BURST)
+        self._at = 0.0
+
+    def spend(self, now_s: float) -> bool:
+        """Take one, if there is one."""
+        refill = (now_s - self._at) * OFFER_REFILL_PER_S
+        self._left = min(float(OFFER_BURST), self._left + max(0.0, refill))
+        self._at = now_s
+        if self._left < 1.0:
             return False
-        self._budget -= 1.0
+        self._left -= 1.0
         return True
+
+    def next_at(self) -> float:
+        """Return when there is one again."""
+        return self._at + (1.0 - self._left) / OFFER_REFILL_PER_S

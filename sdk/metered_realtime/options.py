@@ -17,6 +17,8 @@ TokenProviderFn = Callable[[], Awaitable[str] | str]
 
 SignallingClientState = Literal["idle", "connecting", "connected", "reconnecting", "closed"]
 MeteredPeerState = Literal["idle", "joining", "joined", "reconnecting", "leaving", "closed"]
+# What a member exchanges beside messages and data channels.
+MediaDirections = Literal["both", "send", "receive", "none"]
 PeerConnectionState = Literal["idle", "connecting", "connected", "reconnecting", "closed"]
 
 

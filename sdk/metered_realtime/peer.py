@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from ssl import SSLContext
 from typing import Any, Self
 
 from metered_realtime import errors, events, wire
-from metered_realtime.emitter import _own_handler
+from metered_realtime.emitter import own_handler
 from metered_realtime.fatal import fatal_close, fatal_error
-from metered_realtime.ice_servers import IceServerConfig
-from metered_realtime.logger import Logger, NoopLogger
+from metered_realtime.ice_servers import IceServerConfig, check_ice_servers
+from metered_realtime.logger import Logger
 from metered_realtime.membership import Membership
 from metered_realtime.options import (
+    MediaDirections,
     MeteredPeerState,
     ReconnectOptions,
     SignallingClientOptions,
@@ -25,19 +26,24 @@ from metered_realtime.options import (
 from metered_realtime.outbox import SignalOutbox
 from metered_realtime.owned_tasks import OwnedTasks
 from metered_realtime.peer_link import PeerLink
-from metered_realtime.peer_media import MediaSender
+from metered_realtime.peer_media import RECEIVING, MediaSender
 from metered_realtime.remote_peer import RemotePeer
-from metered_realtime.roster import MAX_PEERS
 from metered_realtime.signalling import SignallingClient
+from metered_realtime.turnstile import Turnstile
 
 CLOSE_GRACE_S = 5.0
+# What the client under it emits and the peer emits as well.
+FORWARDED = (events.Connected, events.Disconnected, events.ServerError, events.GoingAway)
 
 
 class MeteredPeer(MediaSender):
     """One member of one channel.
 
-    Emits `Joined`, `Left`, `StateChange`, `PeerJoined`, `PeerLeft`, `Data`, `FatalError`. Takes
-    `SignallingClientOptions`, or its fields as keywords. Raises ValueError or TypeError for options that cannot work.
+    Emits `Joined`, `Left`, `StateChange`, `PeerJoined`, `PeerLeft`, `Data`, `FatalError`, and what happens to the
+    connection to the service: `Connected`, `Disconnected`, `ServerError`, `GoingAway`. Takes
+    `SignallingClientOptions`, or its fields as keywords; and, ours: `relay_only`, to reach other members through TURN
+    servers only; `ice_servers`, used beside those of the service. Raises ValueError or TypeError for options that
+    cannot work.
     """
 
     def __init__(
@@ -54,6 +60,8 @@ class MeteredPeer(MediaSender):
         auto_resubscribe: bool = True,
         ssl: SSLContext | None = None,
         allow_insecure: bool = False,
+        relay_only: bool = False,
+        ice_servers: Sequence[IceServerConfig] | None = None,
         _client: SignallingClient | None = None,
     ) -> None:
         options = options_of(locals())
@@ -61,12 +69,14 @@ class MeteredPeer(MediaSender):
             raise ValueError("auto_resubscribe=False is not possible for a MeteredPeer: it could not stay a member")
         super().__init__(logger=options.logger)
         self._logger = options.logger
-        self._log: Logger = self._logger if self._logger is not None else NoopLogger()
         self._client = _client if _client is not None else SignallingClient(options)
         self._state: MeteredPeerState = "idle"
         self._channel: str | None = None
         self._subscription = SubscribeOptions()
+        self._relay_only = relay_only
+        self._own_ice_servers = check_ice_servers(ice_servers)
         self._ice_servers: tuple[IceServerConfig, ...] = ()
+        self._turnstile = Turnstile()
         self._members = Membership(
             open_link=self._open_link,
             joined=lambda remote: self.emit(events.PeerJoined(remote)),
@@ -112,18 +122,26 @@ class MeteredPeer(MediaSender):
         await self.close()
 
     @asynccontextmanager
-    async def joined(self, channel: str, *, include_sender_metadata: bool = False) -> AsyncIterator[Self]:
+    async def joined(
+        self, channel: str, *, include_sender_metadata: bool = False, media: MediaDirections = "both"
+    ) -> AsyncIterator[Self]:
         """Return an asynchronous context: join on entry, close on exit."""
-        await self.join(channel, include_sender_metadata=include_sender_metadata)
+        await self.join(channel, include_sender_metadata=include_sender_metadata, media=media)
         async with self:
             yield self
 
-    async def join(self, channel: str, *, include_sender_metadata: bool = False) -> None:
+    async def join(
+        self, channel: str, *, include_sender_metadata: bool = False, media: MediaDirections = "both"
+    ) -> None:
         """Connect and become a member; returns when the service has accepted the subscription.
 
+        `media` (ours): `send`, the others are told to send us no media, and none is decoded; `receive`, we send none,
+        and `add_track` is refused; `none`, messages and data channels only.
+
         After a failure the state is `idle` again and `join` may be repeated; cancelled at the moment of success, it
-        closes the peer. Raises MeteredPeerStateError unless idle, MeteredPeerSendError (`reserved_channel`), ValueError
-        or TypeError for a bad name, and whatever `SignallingClient.connect` and `subscribe` raise.
+        closes the peer. Raises MeteredPeerStateError unless idle, or where tracks were added that `media` does not
+        send; MeteredPeerSendError (`reserved_channel`), ValueError or TypeError for a bad name, and whatever
+        `SignallingClient.connect` and `subscribe` raise.
         """
         if self._state != "idle":
             raise errors.MeteredPeerStateError(
@@ -132,8 +150,9 @@ class MeteredPeer(MediaSender):
         wire.check_channel(channel)
         if wire.is_reserved_channel(channel):
             raise errors.MeteredPeerSendError("reserved_channel", f"join: channel {channel!r} belongs to the service")
+        self._check_directions(media)
         self._set_state("joining")
-        self._channel = channel
+        self._channel, self._directions = channel, media
         self._subscription = SubscribeOptions(include_sender_metadata=include_sender_metadata)
         try:
             self._listen()
@@ -156,12 +175,13 @@ class MeteredPeer(MediaSender):
         finally:
             if self.state == "joining":  # else somebody has closed us meanwhile
                 self._members.clear()
-                self._channel = None
+                self._channel, self._directions = None, "both"
                 self._set_state("idle")
 
     def _listen(self) -> None:
         """Hear the client; its end drops all its handlers."""
         handlers: list[tuple[Any, Callable[[Any], None]]] = [
+            *((event_type, self.emit) for event_type in FORWARDED),
             (events.Connected, self._on_connected),
             (events.Disconnected, self._on_disconnected),
             (events.Presence, self._on_presence),
@@ -187,7 +207,7 @@ class MeteredPeer(MediaSender):
         """
         if self._state not in ("leaving", "closed"):
             self._leave(reason)
-        elif (handler := _own_handler.get()) is not None and not handler.done():
+        elif (handler := own_handler.get()) is not None and not handler.done():
             return  # the end waits for handlers
         if self._end is not None:
             await asyncio.wait([self._end])
@@ -208,34 +228,6 @@ class MeteredPeer(MediaSender):
         self.emit(events.Left(self.peer_id, channel, reason))
         await self._end_handlers()
 
-    # Messages ------------------------------------------------------------------------------------------
-
-    async def send(self, data: Any) -> None:
-        """Send any JSON value to every other member.
-
-        Raises MeteredPeerSendError (`not_joined`), MeteredPeerOversizedError, and as `SignallingClient.publish`.
-        """
-        if self._state != "joined" or self._channel is None:
-            raise errors.MeteredPeerSendError("not_joined", f"send: not possible in state {self._state}; join first")
-        self._check_size(data)
-        await self._client.publish(self._channel, data)
-
-    async def send_to(self, peer_id: str, data: Any) -> None:
-        """Send any JSON value to one member. Raises as `send`, and MeteredPeerSendError `invalid_args`, `self_send`."""
-        if self._state != "joined":
-            sentence = f"send_to: not possible in state {self._state}; join first"
-            raise errors.MeteredPeerSendError("not_joined", sentence)
-        try:
-            wire.check_peer_id(peer_id)
-        except (TypeError, ValueError) as error:
-            raise errors.MeteredPeerSendError("invalid_args", f"send_to: {error}") from None
-        if peer_id == self.peer_id:
-            raise errors.MeteredPeerSendError("self_send", "send_to: that is our own peer id")
-        if wire.parse_envelope(data) is not None:
-            self._log.warning("send_to: the receiver will take this for signalling, not for data", {"to": peer_id})
-        self._check_size(data)
-        await self._client.send(peer_id, data)
-
     # The service ---------------------------------------------------------------------------------------
 
     def _on_connected(self, event: events.Connected) -> None:
@@ -243,7 +235,7 @@ class MeteredPeer(MediaSender):
             self._ice_servers = event.ice_servers
         now_s = asyncio.get_running_loop().time()
         is_known = self._members.welcomed(event.peer_id, now_s, is_reconnect=event.is_reconnect)
-        if self._state != "reconnecting":
+        if self._state not in ("joined", "reconnecting"):
             return
         if is_known:
             self._set_state("joined")
@@ -284,41 +276,25 @@ class MeteredPeer(MediaSender):
             return
         self._enter_joined()  # the snapshot can be read before the coroutine of join() runs again
         change = self._members.take(event.joined, event.left)
-        if change.dropped:
-            self._log.warning(f"the channel has more than {MAX_PEERS} members; the rest is not connected")
         if change.is_snapshot:
             self._set_state("joined")
         self._members.admit(change)
 
     def _open_link(self, member: wire.PresencePeer, polite: bool) -> PeerLink:
         peer_id = member.peer_id
-        link = PeerLink(
+        return PeerLink(
             peer_id,
             polite=polite,
             metadata=member.metadata,
             local_tracks=lambda: self._media,
-            ice_servers=lambda: self._ice_servers,
+            ice_servers=lambda: (*self._own_ice_servers, *self._ice_servers),
             send=lambda data: self.send_to(peer_id, data),
             post=lambda envelope, on_lost: self._outbox.post(peer_id, envelope, on_lost),
+            receives=self._directions in RECEIVING,
+            relay_only=self._relay_only,
+            turnstile=self._turnstile,
             logger=self._logger,
         )
-        link.tracks_added(self._media)
-        return link
-
-    def _on_direct(self, event: events.Direct) -> None:
-        link = self._members.get(event.sender_peer_id)
-        if link is None:
-            self._log.debug("a message of somebody who is not a member was ignored", {"from": event.sender_peer_id})
-            return
-        envelope = wire.parse_envelope(event.data)
-        if envelope is not None:
-            link.receive(envelope)
-        else:
-            self.emit(events.Data(event.sender_peer_id, event.data, "direct", event.sender_metadata))
-
-    def _on_message(self, event: events.Message) -> None:
-        if event.channel == self._channel and event.sender_peer_id != self.peer_id:
-            self.emit(events.Data(event.sender_peer_id, event.data, "broadcast", event.sender_metadata))
 
     def _on_server_error(self, event: events.ServerError) -> None:
         fatal = fatal_error(event.code, event.message)

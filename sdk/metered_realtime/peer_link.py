@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,13 @@ from metered_realtime.frames import Envelope, TrackMetadata
 from metered_realtime.ice_servers import IceServerConfig
 from metered_realtime.local_media import LocalTrack
 from metered_realtime.logger import Logger
+from metered_realtime.media_choice import Media, MediaChoice
 from metered_realtime.options import PeerConnectionState
 from metered_realtime.remote_peer import RemotePeer
+from metered_realtime.stats import PeerStats, StatsMeter, peer_stats
 from metered_realtime.streams import MediaStream
 from metered_realtime.track_metadata import TrackMetadataCache
+from metered_realtime.turnstile import Turnstile
 
 if TYPE_CHECKING:
     from metered_realtime.receivers import MediaChange, ReceivedMedia
@@ -23,7 +27,8 @@ if TYPE_CHECKING:
 class PeerLink:
     """One member's link, for as long as it is a member. `remote` is what the application gets to see.
 
-    `post` sends an envelope without waiting, `send` sends application data.
+    `post` sends an envelope without waiting, `send` sends application data. Without `receives` the peer's media is
+    not wanted. Nothing is said to the peer before `start`. `relay_only`, `turnstile`: as of `Connection`.
     """
 
     def __init__(
@@ -36,6 +41,9 @@ class PeerLink:
         ice_servers: Callable[[], Iterable[IceServerConfig]],
         send: Callable[[Any], Awaitable[None]],
         post: Callable[[Envelope, Callable[[], None]], None],
+        receives: bool = True,
+        relay_only: bool = False,
+        turnstile: Turnstile | None = None,
         logger: Logger | None = None,
     ) -> None:
         self.state: PeerConnectionState = "idle"
@@ -45,11 +53,15 @@ class PeerLink:
         self._send = send
         self._post = post
         self._is_held = False
+        self._is_started = False
+        self._choice = MediaChoice()
+        self._announced: set[LocalTrack] = set()
+        self._meter = StatsMeter()
         self._streams: dict[str, MediaStream] = {}
         self._track_metadata = TrackMetadataCache()
         self._connection = Connection(
             polite=polite,
-            wanted=local_tracks,
+            wanted=self._wanted,
             ice_servers=ice_servers,
             send=post,
             events=ConnectionEvents(
@@ -60,6 +72,9 @@ class PeerLink:
                 failed=lambda error: self.remote.emit(events.NegotiationError(error)),
                 candidate_failed=lambda error: self.remote.emit(events.IceCandidateError(error)),
             ),
+            receives=receives,
+            relay_only=relay_only,
+            turnstile=turnstile,
         )
 
     # For RemotePeer ----------------------------------------------------------------------------------
@@ -82,25 +97,41 @@ class PeerLink:
         """Open a data channel."""
         return self._connection.create_data_channel(label, **parameters)
 
+    def choose_media(self, media: Media | None) -> None:
+        """Send the peer these of our tracks and streams only; None: all of them."""
+        self._choice = MediaChoice(media)
+        self.media_changed()
+
+    async def stats(self) -> PeerStats:
+        """Return how the present connection does."""
+        sample = await self._connection.stats()
+        tracks = self._meter.take(sample.tracks, asyncio.get_running_loop().time())
+        return peer_stats(self.state, sample, tracks, dropped_signals=self._connection.dropped_signals)
+
     # For MeteredPeer ---------------------------------------------------------------------------------
 
-    def tracks_added(self, added: Iterable[LocalTrack]) -> None:
-        """We send more: tell the peer what the tracks are, before any description names them."""
-        self._announce(added)
+    def start(self) -> None:
+        """The application has heard of the peer, and has said what it shall get: begin to send."""
+        self._is_started = True
+        self.media_changed()
+
+    def media_changed(self) -> None:
+        """Other tracks are sent than before: tell the peer what they are, before any description names them."""
+        if not self._is_started:
+            return
+        wanted = self._wanted()
+        self._withdraw(self._announced.difference(wanted))
+        self._announce(wanted)
         self._connection.sync()
 
-    def track_removed(self, removed: LocalTrack) -> None:
-        """We send less."""
-        if removed.withdrawal is not None:
-            self._post(removed.withdrawal, _ignore)
-        self._connection.sync()
-
-    def track_replaced(self, old: LocalTrack, new: LocalTrack) -> None:
-        """We send one track in the place of another."""
-        if old.withdrawal is not None:
-            self._post(old.withdrawal, _ignore)
+    def track_replaced(self, old: LocalTrack, new: LocalTrack) -> Exception | None:
+        """One track is sent in the place of another; returns why the peer does not get it, where that is known."""
+        self._choice.replaced(old, new)
+        if not self._is_started or not self._choice.includes(new):
+            return None
+        self._withdraw([old])
         self._announce([new])
-        self._connection.replace(old, new)
+        return self._connection.replace(old, new)
 
     def receive(self, envelope: Envelope) -> None:
         """Take in what the peer sent us, other than application data."""
@@ -111,6 +142,7 @@ class PeerLink:
 
     def signalling_lost(self) -> None:
         """Media may go on, but nothing can be agreed until the service is back."""
+        self._connection.signalling_lost()
         if self.state not in ("idle", "closed"):
             self._is_held = True
             self._set_state("reconnecting")
@@ -123,10 +155,20 @@ class PeerLink:
             self._connection.renew(polite=polite)
         else:
             # Others may have seen us leave and join: what we said about our tracks is then forgotten there.
-            self._announce(self._local_tracks())
+            self._announce_again()
             if self._connection.is_connected:
                 self._set_state("connected")
         self._connection.signalling_up()
+
+    def returned(self, metadata: dict[str, Any] | None) -> None:
+        """The peer has another connection to the service; or is another program, under the same id."""
+        self.metadata = metadata
+        self._announce_again()
+        self._connection.returned()
+
+    def network_changed(self) -> None:
+        """The addresses of this machine changed: the path may have to be another one."""
+        self._connection.network_changed()
 
     def leave(self) -> None:
         """The peer is gone: end at once what can be ended without waiting."""
@@ -139,10 +181,26 @@ class PeerLink:
         await self._connection.aclose()
         await self.remote._end_handlers()  # noqa: SLF001 - an emitter is ended by its owner, not by the application
 
+    def _wanted(self) -> list[LocalTrack]:
+        """Return what the peer gets of what we send."""
+        return [local for local in self._local_tracks() if self._choice.includes(local)]
+
     def _announce(self, tracks: Iterable[LocalTrack]) -> None:
         for local in tracks:
-            if local.announcement is not None:
+            if local not in self._announced and local.announcement is not None:
+                self._announced.add(local)
                 self._post(local.announcement, _ignore)
+
+    def _withdraw(self, tracks: Iterable[LocalTrack]) -> None:
+        for local in tracks:
+            if local in self._announced and local.withdrawal is not None:
+                self._announced.discard(local)
+                self._post(local.withdrawal, _ignore)
+
+    def _announce_again(self) -> None:
+        self._announced.clear()
+        if self._is_started:
+            self._announce(self._wanted())
 
     # From the connection -----------------------------------------------------------------------------
 
@@ -160,7 +218,8 @@ class PeerLink:
         self._streams.clear()
         if self.state == "connected":
             self._set_state("reconnecting")
-        self._announce(self._local_tracks())
+        self._announce_again()
+        self.remote.emit(events.ConnectionReset())
 
     def _media_changed(self, change: MediaChange) -> None:
         for media in change.removed:

@@ -7,7 +7,9 @@ from typing import Any, Protocol
 from metered_realtime.emitter import Emitter
 from metered_realtime.errors import MeteredRealtimeError
 from metered_realtime.logger import Logger
+from metered_realtime.media_choice import Media
 from metered_realtime.options import PeerConnectionState
+from metered_realtime.stats import PeerStats
 
 
 class Link(Protocol):
@@ -22,13 +24,16 @@ class Link(Protocol):
     def pc(self) -> Any: ...
     async def send(self, data: Any) -> None: ...
     def create_data_channel(self, label: str, **parameters: Any) -> Any: ...
+    def choose_media(self, media: Media | None) -> None: ...
+    async def stats(self) -> PeerStats: ...
 
 
 class RemotePeer(Emitter):
     """A member of the channel; made by `MeteredPeer`, found in `PeerJoined`.
 
-    Emits `StateChange`, `Track`, `StreamAdded`, `StreamRemoved`, `DataChannelOpened`, `NegotiationError`,
-    `IceCandidateError`. After the connection was renewed, tracks and streams are announced anew with new objects.
+    Emits `StateChange`, `Track`, `StreamAdded`, `StreamRemoved`, `ConnectionReset`, `DataChannelOpened`,
+    `NegotiationError`, `IceCandidateError`. After the connection was renewed, tracks and streams are announced anew
+    with new objects.
     """
 
     def __init__(self, peer_id: str, link: Link, *, logger: Logger | None = None) -> None:
@@ -75,6 +80,22 @@ class RemotePeer(Emitter):
         """
         self._check_present()
         return self._link.create_data_channel(label, **kwargs)
+
+    def choose_media(self, media: Media | None) -> None:
+        """Send this peer exactly these of the tracks and `MediaStream`s that we send, or will; None: all of them.
+
+        May be called at any time, also before anything is sent; a plain (not coroutine) `PeerJoined` handler calls it
+        before the peer is told of any track. A track that no peer gets is not read. The choice holds for as long as
+        the peer is a member, and follows `replace_track`. Raises TypeError for what is neither track nor stream.
+        """
+        self._link.choose_media(media)
+
+    async def stats(self) -> PeerStats:
+        """Return how the connection does at this moment: path, round trip, and counters and rates per track.
+
+        Rates are computed since the call before. While there is no connection the counters are 0; raises nothing.
+        """
+        return await self._link.stats()
 
     def _check_present(self) -> None:
         if self.state == "closed":

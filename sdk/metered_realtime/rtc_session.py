@@ -9,16 +9,20 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from metered_realtime import aiortc_adapter
+from metered_realtime import aiortc_adapter, aiortc_offers, aiortc_stats
 from metered_realtime.description import SessionFacts, read_description
-from metered_realtime.ice_servers import IceServerConfig
 from metered_realtime.local_media import LocalTrack
-from metered_realtime.negotiation import Need
+from metered_realtime.negotiation_actions import Need
 from metered_realtime.receivers import MediaChange, ReceivedMedia, Receivers
 from metered_realtime.sdp_rewrite import usable_candidate
 from metered_realtime.senders import Sender, Senders
+from metered_realtime.stats import ConnectionSample
+from metered_realtime.trickle import CandidateInit, Trickle
+
+if TYPE_CHECKING:
+    from metered_realtime.connection_performer import SessionOptions
 
 # aiortc's close waits for the other side's DTLS and ICE, which may be gone.
 CLOSE_TIMEOUT_S = 2.0
@@ -36,6 +40,8 @@ class SessionEvents:
     state_changed: Callable[[RtcSession, str], None]
     media_changed: Callable[[MediaChange], None]
     channel_opened: Callable[[Any], None]
+    candidate_found: Callable[[RtcSession, CandidateInit], None]
+    path_changed: Callable[[RtcSession, bool], None]
 
 
 class RtcSession:
@@ -43,7 +49,7 @@ class RtcSession:
 
     def __init__(
         self,
-        ice_servers: Iterable[IceServerConfig],
+        options: SessionOptions,
         events: SessionEvents,
         new_mid: Callable[[], str],
         *,
@@ -54,13 +60,21 @@ class RtcSession:
         self._new_mid = new_mid
         self._layout = layout
         self._earlier = earlier
-        self._made: aiortc_adapter.MadeOffer | None = None
+        self._ice_servers = options.ice_servers
+        self._made: aiortc_offers.MadeOffer | None = None
+        self._trickle = Trickle()
         self._candidates = 0
         self._remote_ufrag = ""
         self._is_closing = False
         self.senders = Senders()
-        self._receivers = Receivers(self._track_ended)
-        self.pc = aiortc_adapter.open_connection(ice_servers)
+        self._receivers = Receivers(self._track_ended, options.receives)
+        self.pc = aiortc_adapter.open_connection(
+            options.ice_servers(),
+            relay_only=options.relay_only,
+            ssl_context=options.ssl_context,
+            on_candidate=self._candidate_found,
+            on_path=self._path_changed,
+        )
         self.pc.on("connectionstatechange", self._state_changed)
         self.pc.on("track", self._track_opened)
         self.pc.on("datachannel", self._channel_opened)
@@ -76,6 +90,11 @@ class RtcSession:
     def is_usable(self) -> bool:
         """Whether descriptions can still be applied."""
         return self.pc.signalingState != "closed"
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether the connection lives, so that a new path is of use to it."""
+        return self.is_usable and self.state in ("connecting", "connected")
 
     @property
     def need(self) -> Need:
@@ -114,26 +133,36 @@ class RtcSession:
         """Send exactly these tracks."""
         self.senders.sync(wanted)
 
-    async def make_offer(self, channel_mid: str | None, *, with_channel: bool) -> tuple[str | None, list[Sender]]:
-        """Make an offer of all that is wanted; returns it, or None, and the senders that cannot be offered."""
+    async def make_offer(
+        self, channel_mid: str | None, *, with_channel: bool, restart: bool = False
+    ) -> tuple[str | None, list[Sender]]:
+        """Make an offer of all that is wanted; returns it, or None, and the senders that cannot be offered.
+
+        `restart`: it also asks for a new path.
+        """
         layout = self._layout if not self._has_remote else ()
         if layout:
             self._open_layout()
             with_channel = with_channel or any(kind == "application" for kind, _ in layout)
         refused = self.senders.open_sections(self.pc)
-        self.senders.set_directions()
+        self._set_directions()
         opens_channel = with_channel and (self.pc.sctp is not None or channel_mid is not None)
         if not self.pc.getTransceivers() and not opens_channel:
             return None, refused
-        self._made = await aiortc_adapter.make_offer(
+        self._made = await aiortc_offers.make_offer(
             self.pc,
             new_mid=self._new_mid,
             layout=layout,
             channel_mid=channel_mid,
             with_channel=with_channel,
             earlier=self._earlier,
+            restart=tuple(self._ice_servers()) if restart else None,
         )
         return self._made.sdp, refused
+
+    def _set_directions(self) -> None:
+        self.senders.set_directions()
+        self._receivers.set_directions(self.pc.getTransceivers())
 
     def _open_layout(self) -> None:
         """Open the sections the other side may still hold, in its order, before any other."""
@@ -151,17 +180,20 @@ class RtcSession:
     def take_back_offer(self) -> None:
         """Forget the pending offer."""
         if self._made is not None:
-            aiortc_adapter.take_back(self.pc, self._made)
+            aiortc_offers.take_back(self.pc, self._made)
             self._made = None
 
     # The other side's descriptions -------------------------------------------------------------------
 
-    async def take_offer(self, sdp: str, facts: SessionFacts) -> tuple[str, list[Sender]]:
-        """Apply an offer and return the answer, and the senders it refuses."""
+    async def take_offer(self, sdp: str, facts: SessionFacts, *, restart: bool = False) -> tuple[str, list[Sender]]:
+        """Apply an offer and return the answer, and the senders it refuses. `restart`: both look for a new path."""
         if not self._has_remote:
             self._bind_sections(facts)
+        if restart:
+            await aiortc_adapter.begin_restart(self.pc, tuple(self._ice_servers()))
+            await aiortc_adapter.follow_restart(self.pc, sdp)
         await aiortc_adapter.apply_offer(self.pc, sdp)
-        self.senders.set_directions()
+        self._set_directions()
         self._announce(facts)
         answer = await aiortc_adapter.make_answer(self.pc, sdp)
         return answer, self.senders.settle(read_description(answer), facts)
@@ -178,6 +210,8 @@ class RtcSession:
 
     async def take_answer(self, sdp: str, facts: SessionFacts) -> list[Sender]:
         """Apply the answer to our offer; returns the senders it refuses."""
+        if self._made is not None and self._made.is_restart:
+            await aiortc_adapter.follow_restart(self.pc, sdp)
         await aiortc_adapter.apply_answer(self.pc, sdp)
         self._made = None
         refused = self.senders.settle(read_description(aiortc_adapter.local_sdp(self.pc)), facts)
@@ -195,6 +229,15 @@ class RtcSession:
         """The connection is up: start what was negotiated while it was coming up."""
         if self.state == "connected":
             await aiortc_adapter.start_media(self.pc)
+
+    @property
+    def lacks_candidates(self) -> bool:
+        """Whether connecting waits for a candidate of ours; with the first one `connect` has to be called."""
+        return self.is_usable and aiortc_adapter.lacks_candidates(self.pc)
+
+    async def connect(self) -> None:
+        """Connect, with candidates that came after both descriptions. Returns when that is done or has failed."""
+        await aiortc_adapter.start_media(self.pc)
 
     async def add_candidate(self, init: dict[str, Any] | None) -> None:
         """Add a trickled candidate (RTCIceCandidateInit), if it is of use. Raises ValueError where it cannot be read.
@@ -214,6 +257,34 @@ class RtcSession:
         except (AssertionError, IndexError) as error:
             raise ValueError(str(error)) from None
 
+    async def sample(self) -> ConnectionSample:
+        """Return what the connection has counted until now."""
+        places = {each.mid: each for each in self.pc.getTransceivers() if each.mid is not None}
+        sent = [
+            aiortc_stats.CountedTrack("send", each.track_id, each.transceiver)
+            for each in self.senders
+            if each.local is not None and not each.is_refused
+        ]
+        received = [
+            aiortc_stats.CountedTrack("receive", each.track.id, places.get(each.mid)) for each in self._receivers
+        ]
+        return await aiortc_stats.sample(self.pc, [*sent, *received])
+
+    # Our candidates ----------------------------------------------------------------------------------
+
+    def described(self, sdp: str) -> list[CandidateInit]:
+        """A description of ours goes out; returns the candidates to send right behind it."""
+        return self._trickle.described(read_description(sdp), sdp)
+
+    def _candidate_found(self, candidate: str | None) -> None:
+        for init in self._trickle.found(aiortc_adapter.local_ufrag(self.pc), candidate):
+            if not self._is_closing:
+                self._events.candidate_found(self, init)
+
+    def _path_changed(self, is_found: bool) -> None:
+        if not self._is_closing:
+            self._events.path_changed(self, is_found)
+
     # aiortc's events ---------------------------------------------------------------------------------
 
     def _state_changed(self) -> None:
@@ -223,7 +294,7 @@ class RtcSession:
     def _track_opened(self, track: Any) -> None:
         for transceiver in self.pc.getTransceivers():
             if transceiver.receiver.track is track and transceiver.mid is not None:
-                self._receivers.connect(transceiver.mid, track)
+                self._receivers.connect(transceiver.mid, transceiver.receiver)
 
     def _channel_opened(self, channel: Any) -> None:
         if not self._is_closing:

@@ -14,11 +14,13 @@ from metered_realtime.description import split_sections
 
 DYNAMIC_PAYLOAD_TYPES = range(96, 128)
 HEADER_EXTENSION_IDS = range(1, 15)
-# What Chromium uses. With other numbers it may later make an offer of its own that it then refuses itself.
+# Chromium counts anew for each mix of kinds (mid is 4 with sound in it, 9 with pictures alone, where 4 is another
+# one's), remembers what an offer that gave way to ours said, and refuses its own next offer where ours differs by a
+# number it uses. These are its own, or free, in all its mixes.
 USUAL_EXTENSION_IDS = {
-    "urn:ietf:params:rtp-hdrext:ssrc-audio-level": "1",
+    "urn:ietf:params:rtp-hdrext:ssrc-audio-level": "12",
     "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time": "2",
-    "urn:ietf:params:rtp-hdrext:sdes:mid": "4",
+    "urn:ietf:params:rtp-hdrext:sdes:mid": "9",
 }
 
 _CANDIDATE_LINE = re.compile(r"^a=candidate:([^\r\n]*)\r?\n?", re.MULTILINE)
@@ -32,6 +34,7 @@ _RTPMAP = re.compile(r"^a=rtpmap:(\d+) ([^\r\n]+)", re.MULTILINE)
 _FMTP = re.compile(r"^a=fmtp:(\d+) ([^\r\n]+)", re.MULTILINE)
 _CODEC_LINE = re.compile(r"^(a=(?:rtpmap|fmtp|rtcp-fb):)(\d+)( [^\r\n]*)", re.MULTILINE)
 _APT = re.compile(r"\bapt=(\d+)")
+_PASSWORD_LINE = re.compile(r"^a=ice-pwd:[^\r\n]*", re.MULTILINE)
 _TRANSPORT_LINE = re.compile(r"^a=(?:ice-ufrag|ice-pwd|ice-options|fingerprint|setup):[^\r\n]*", re.MULTILINE)
 
 
@@ -57,6 +60,16 @@ def keep_usable_candidates(sdp: str) -> str:
     """
     kept = _CANDIDATE_LINE.sub(lambda line: line.group() if usable_candidate(line.group(1)) else "", sdp)
     return _END_OF_CANDIDATES.sub("", kept)
+
+
+def say_trickle(sdp: str) -> str:
+    """Say that our candidates may come after the description (RFC 8840), which aiortc never does."""
+    return sdp if "a=ice-options:" in sdp else _PASSWORD_LINE.sub(r"\g<0>\r\na=ice-options:trickle", sdp)
+
+
+def drop_end_of_candidates(sdp: str) -> str:
+    """Return the description without the word that there are no more candidates."""
+    return _END_OF_CANDIDATES.sub("", sdp)
 
 
 def arrange_offer(sdp: str, sections: Sequence[tuple[int, str]]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from metered_realtime import aiortc_adapter
 from metered_realtime.description import SessionFacts
+from metered_realtime.errors import MeteredRealtimeError
 from metered_realtime.local_media import LocalTrack
 from metered_realtime.media.source import SenderTrack
 
@@ -68,13 +69,29 @@ class Senders:
     def replace(self, old: LocalTrack, new: LocalTrack) -> bool:
         """Put `new` behind the section that sends `old`. False where that takes another codec, and so a new section."""
         sender = next((each for each in self._all if each.local is old), None)
-        if sender is None or not _fits(sender, new):
+        if sender is None or sender.is_refused or not _fits(sender, new):
             return False
         sender.local = new
         sender.track.switch(new.source.open_reader())
         return True
 
+    def refusal(self, local: LocalTrack) -> MeteredRealtimeError | None:
+        """Return why the track is not sent, as far as that is known: nobody here, or not the other side, speaks it."""
+        sender = next((each for each in self._all if each.local is local), None)
+        if sender is not None and sender.is_refused:
+            codec = sender.mime_type or "any codec we have"
+            return MeteredRealtimeError(f"the {local.kind} track {local.track_id} is not sent: {codec} was refused")
+        try:
+            aiortc_adapter.codec_preferences(local.kind, local.mime_type)
+        except aiortc_adapter.UnsupportedCodecError as error:
+            return error
+        return None
+
     def _assign(self, local: LocalTrack) -> None:
+        refused = next((each for each in self._all if _has_refused(each, local)), None)
+        if refused is not None:  # another section would be refused as well
+            refused.local, refused.track_id, refused.stream_id = local, local.track_id, local.stream_id
+            return
         idle = [each for each in self._all if each.local is None and not each.is_refused and _fits(each, local)]
         same = next((each for each in idle if each.track_id == local.track_id), None)
         sender = same if same is not None else idle[0] if len(idle) >= MAX_IDLE else None
@@ -142,6 +159,12 @@ class Senders:
         """Stop reading every source."""
         for sender in self._all:
             sender.track.stop()
+
+
+def _has_refused(sender: Sender, local: LocalTrack) -> bool:
+    """A section for this one codec was refused, and is not used by another track."""
+    is_alike = (sender.kind, sender.mime_type) == (local.kind, local.mime_type)
+    return sender.is_refused and sender.local is None and is_alike and local.mime_type is not None
 
 
 def _fits(sender: Sender, local: LocalTrack) -> bool:

@@ -13,16 +13,16 @@ from metered_realtime import errors, events, wire
 from metered_realtime.backoff import jittered
 from metered_realtime.ice_servers import parse_ice_servers
 from metered_realtime.options import ReconnectOptions, SignallingClientState, SubscribeOptions
+from metered_realtime.requests_in_flight import RequestsInFlight
 from metered_realtime.scrub import scrubbed_error
-from metered_realtime.session_actions import Action, Dial, End, HangUp, Log, Notify, Ready, Settle, Transmit
+from metered_realtime.session_actions import Action, Dial, End, HangUp, Log, Notify, Ready, Transmit
 
 WELCOME_TIMEOUT_S = 10.0
-ACK_TIMEOUT_S = 15.0
 MIN_HEARTBEAT_S = 1.0
 OVER_LIMIT_FLOOR_S = 30.0
-REPLAY_TRIES = 4
-REPLAY_RETRY_S = 2.0
 TOKEN_FAILURES_REPORTED_FROM = 3
+# A service that goes away ends the connection by itself; where it does not, we do, this long after the time it named.
+GOING_AWAY_PATIENCE_S = 60.0
 _NEVER = float("inf")
 TERMINAL_CLOSE_CODES = frozenset(
     {
@@ -54,7 +54,7 @@ class Session:
         self._inactivity_s = inactivity_timeout_s if watched else None
         self._heartbeat_s = max(MIN_HEARTBEAT_S, inactivity_timeout_s / 3)
         self._auto_resubscribe = auto_resubscribe
-        self._new_request_id = new_request_id
+        self._requests = RequestsInFlight(self.subscriptions, new_request_id)
         self._random = random
         self._stopping = False
         self._ever_connected = False
@@ -62,12 +62,11 @@ class Session:
         self._attempts = 0
         self._token_failures = 0
         self._delay_floor_s = 0.0
+        self._retry_after_s = 0.0
         self._last_close_code = 1006
-        self._pending: dict[str, float] = {}
-        self._replays: dict[str, tuple[str, int]] = {}
-        self._replay_retries: dict[str, tuple[float, int]] = {}
         self._dial_at: float | None = None
         self._welcome_by: float | None = None
+        self._leave_by: float | None = None
         self._last_inbound = 0.0
         self._last_ping = 0.0
 
@@ -80,7 +79,7 @@ class Session:
         self.subscriptions.clear()
         self._stopping = self._ever_connected = False
         self._attempts = self._token_failures = 0
-        self._delay_floor_s = 0.0
+        self._delay_floor_s = self._retry_after_s = 0.0
         return [*self._enter("connecting"), Dial()]
 
     def stop(self, code: int, reason: str) -> list[Action]:
@@ -88,7 +87,7 @@ class Session:
         self._stopping = True
         self._dial_at = None
         hang_up = [HangUp(code, reason)] if self._socket_open else []
-        return [*self._fail_pending(code), *hang_up]
+        return [*self._requests.fail_all(code), *hang_up]
 
     def stopped(self, *, forget_listeners: bool = True) -> list[Action]:
         """The shell has let go of everything after `stop`."""
@@ -99,15 +98,18 @@ class Session:
     def token_failed(self, error: Exception, now_s: float) -> list[Action]:
         """The token provider raised or took too long; counts as an attempt."""
         shown = scrubbed_error(error)
-        self._token_failures += 1
-        actions: list[Action] = []
-        if self._token_failures >= TOKEN_FAILURES_REPORTED_FROM:
-            actions.append(Notify(events.TokenProviderError(self._token_failures, shown)))
+        actions = self._report_token_failure(shown)
         if self._tries_again(None):
             return [*actions, *self._plan_dial(now_s)]
         if self._ever_connected:
             actions.append(Notify(events.Disconnected(self._last_close_code, "token provider failed", False)))
         return [*actions, Ready(shown), *self._enter("closed"), End(self._ever_connected)]
+
+    def _report_token_failure(self, shown: Exception) -> list[Action]:
+        self._token_failures += 1
+        if self._token_failures < TOKEN_FAILURES_REPORTED_FROM:
+            return []
+        return [Notify(events.TokenProviderError(self._token_failures, shown))]
 
     def token_obtained(self) -> None:
         """The token provider answered."""
@@ -126,7 +128,7 @@ class Session:
     def socket_closed(self, code: int, reason: str, now_s: float) -> list[Action]:
         """The WebSocket ended, or never opened; `code` may be an HTTP status."""
         was_open = self._socket_open
-        actions = self._fail_pending(code)
+        actions = self._requests.fail_all(code)
         self._drop_connection()
         self._last_close_code = code
         if self._stopping:
@@ -150,7 +152,7 @@ class Session:
             return [Log("a frame of the service was ignored", {"reason": str(error)})]
         match frame:
             case wire.Ack():
-                return self._settle(frame.request_id, None, now_s)
+                return self._requests.settle(frame.request_id, None, now_s)
             case wire.Message():
                 event = events.Message(frame.channel, frame.from_peer, frame.data, frame.from_metadata)
                 return [Notify(event)]
@@ -163,7 +165,8 @@ class Session:
             case wire.Welcome():
                 return self._on_welcome(frame, now_s)
             case wire.GoingAway():
-                self._delay_floor_s = max(self._delay_floor_s, frame.retry_after_ms / 1000)
+                self._retry_after_s = frame.retry_after_ms / 1000
+                self._leave_by = now_s + self._retry_after_s + GOING_AWAY_PATIENCE_S
                 return [Notify(events.GoingAway(frame.retry_after_ms))]
             case wire.Pong():
                 return []
@@ -171,11 +174,14 @@ class Session:
     def _on_welcome(self, frame: wire.Welcome, now_s: float) -> list[Action]:
         if self._welcome_by is None:
             return [Log("a second welcome was ignored")]
+        return self._welcomed(frame, now_s)
+
+    def _welcomed(self, frame: wire.Welcome, now_s: float) -> list[Action]:
         is_reconnect = self._ever_connected
         self._ever_connected = True
-        self._welcome_by = None
+        self._welcome_by = self._leave_by = None
         self._attempts = 0
-        self._delay_floor_s = 0.0
+        self._delay_floor_s = self._retry_after_s = 0.0
         self.max_message_bytes = frame.max_message_size
         connected = events.Connected(
             peer_id=frame.peer_id,
@@ -187,21 +193,20 @@ class Session:
         )
         actions = [*self._enter("connected"), Notify(connected), Ready()]
         if self._auto_resubscribe:
-            for channel in self.subscriptions:
-                actions += self._replay(channel, 1, now_s)
+            actions += self._requests.replay_all(now_s)
         return actions
 
     def _on_error(self, frame: wire.Error, now_s: float) -> list[Action]:
-        if frame.request_id is not None and frame.request_id in self._pending:
+        if frame.request_id is not None and frame.request_id in self._requests:
             error = errors.ServerRequestError(frame.code, frame.message, frame.request_id)
-            return self._settle(frame.request_id, error, now_s)
+            return self._requests.settle(frame.request_id, error, now_s)
         if frame.code == "unknown_type" and frame.request_id is None:
             return []  # an old service that does not know `ping`
         return [Notify(events.ServerError(frame.code, frame.message, frame.request_id))]
 
     # Requests ----------------------------------------------------------------------------------
 
-    def request(self, frame: wire.ClientFrame, now_s: float) -> tuple[str, str]:
+    def request(self, frame: wire.ClientFrame, now_s: float) -> tuple[str, str | None]:
         """Register a request; return its id and the text to send. Raises NotConnectedError, OversizedPayloadError."""
         if self.state != "connected" or self._stopping:
             state = "closing" if self._stopping and self.state == "connected" else self.state
@@ -212,48 +217,12 @@ class Session:
             if size > self.max_message_bytes:
                 raise errors.OversizedPayloadError(size, self.max_message_bytes)
         request_id = frame.request_id or ""
-        self._pending[request_id] = now_s + ACK_TIMEOUT_S
+        self._requests.register(request_id, now_s)
         return request_id, text
 
     def abandon(self, request_id: str) -> None:
         """The caller no longer waits for this request."""
-        self._pending.pop(request_id, None)
-
-    def _settle(self, request_id: str, error: Exception | None, now_s: float) -> list[Action]:
-        if self._pending.pop(request_id, None) is None:
-            return []
-        replay = self._replays.pop(request_id, None)
-        if replay is None:
-            return [Settle(request_id, error)]
-        if error is None:
-            return []
-        return self._replay_failed(*replay, error, now_s)
-
-    def _fail_pending(self, code: int) -> list[Action]:
-        waiting = [request_id for request_id in self._pending if request_id not in self._replays]
-        self._pending.clear()
-        self._replays.clear()
-        self._replay_retries.clear()
-        error = f"the connection closed with code {code} before the acknowledgement"
-        return [Settle(request_id, errors.DisconnectedError(error)) for request_id in waiting]
-
-    # Replay of subscriptions after a reconnect ---------------------------------------------------
-
-    def _replay(self, channel: str, attempt: int, now_s: float) -> list[Action]:
-        options = self.subscriptions.get(channel)
-        if options is None:
-            return []
-        request_id = self._new_request_id()
-        self._pending[request_id] = now_s + ACK_TIMEOUT_S
-        self._replays[request_id] = (channel, attempt)
-        frame = wire.Subscribe(channel, request_id, options.include_sender_metadata)
-        return [Transmit(wire.encode(frame))]
-
-    def _replay_failed(self, channel: str, attempt: int, error: Exception, now_s: float) -> list[Action]:
-        again = attempt < REPLAY_TRIES
-        if again:
-            self._replay_retries[channel] = (now_s + REPLAY_RETRY_S, attempt + 1)
-        return [Log("a subscription was not renewed", {"channel": channel, "error": str(error), "again": again})]
+        self._requests.abandon(request_id)
 
     # Time --------------------------------------------------------------------------------------
 
@@ -261,11 +230,11 @@ class Session:
         """Return when `handle_timer` wants to be called next. Called for every frame, so it makes no list."""
         if not self._socket_open:
             return self._dial_at
-        due = _NEVER if self._welcome_by is None else self._welcome_by
-        if self._pending:  # all wait equally long, so the first one is due first
-            due = min(due, next(iter(self._pending.values())))
-        for at, _ in self._replay_retries.values():
-            due = min(due, at)
+        due = self._requests.next_timer()
+        if self._welcome_by is not None:
+            due = min(due, self._welcome_by)
+        if self._leave_by is not None:
+            due = min(due, self._leave_by)
         if self._inactivity_s is not None:
             due = min(due, self._last_inbound + self._inactivity_s)
             if self.state == "connected":
@@ -282,14 +251,10 @@ class Session:
         if self._welcome_by is not None and now_s >= self._welcome_by:
             self._welcome_by = _NEVER
             return [HangUp(1000, "no welcome")]
-        actions: list[Action] = []
-        for request_id in [waiting for waiting, by in self._pending.items() if now_s >= by]:
-            actions += self._settle(request_id, errors.AckTimeoutError(request_id, ACK_TIMEOUT_S), now_s)
-        for channel, (at, attempt) in list(self._replay_retries.items()):
-            if now_s >= at:
-                del self._replay_retries[channel]
-                actions += self._replay(channel, attempt, now_s)
-        return actions + self._watch(now_s)
+        if self._leave_by is not None and now_s >= self._leave_by:
+            self._leave_by, self._retry_after_s = None, 0.0
+            return [HangUp(wire.WsCloseCode.CLIENT_INACTIVITY, "the service is going away")]
+        return self._requests.handle_timer(now_s) + self._watch(now_s)
 
     def _watch(self, now_s: float) -> list[Action]:
         if self._inactivity_s is None:
@@ -316,14 +281,17 @@ class Session:
         # The exponent is bounded because a multiplier of 2 overflows a float after a thousand attempts.
         growth = options.multiplier ** min(self._attempts, 64)
         base_s = max(min(options.initial_delay * growth, options.max_delay), self._delay_floor_s)
+        delay_s = jittered(base_s, options.jitter_ratio, self._random)
+        if delay_s < self._retry_after_s:  # not before the time the service named, nor all clients at that moment
+            delay_s = jittered(self._retry_after_s, options.jitter_ratio, lambda: 0.5 + self._random() / 2)
         self._attempts += 1
-        self._delay_floor_s = 0.0
-        self._dial_at = now_s + jittered(base_s, options.jitter_ratio, self._random)
+        self._delay_floor_s = self._retry_after_s = 0.0
+        self._dial_at = now_s + delay_s
         return self._enter("reconnecting") if self._ever_connected else []
 
     def _drop_connection(self) -> None:
         self._socket_open = False
-        self._welcome_by = None
+        self._welcome_by = self._leave_by = None
 
     def _enter(self, state: SignallingClientState) -> list[Action]:
         if state == self.state:

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from metered_realtime import events
+
+# `main` is the connection in use, `beside` the one that is to replace it, `old` the one that was replaced.
+Line = Literal["main", "beside", "old"]
 
 
 @dataclass(frozen=True, slots=True)
 class Dial:
     """Get a credential and open a socket."""
+
+    line: Line = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """The socket beside is the main one from now on, and the main one, if there is one, the old one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Give up what is asked, dialled or open beside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +41,7 @@ class HangUp:
 
     code: int
     reason: str
+    line: Line = "main"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +81,4 @@ class End:
     forget_listeners: bool
 
 
-Action = Dial | Transmit | HangUp | Notify | Settle | Ready | Log | End
+Action = Dial | Adopt | Abandon | Transmit | HangUp | Notify | Settle | Ready | Log | End

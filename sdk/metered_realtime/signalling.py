@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from ssl import SSLContext
 from typing import Any, Self
 
 from metered_realtime import errors, wire
-from metered_realtime.address import check_origin, connect_url
+from metered_realtime.address import check_origin
+from metered_realtime.credential import url_finder
 from metered_realtime.emitter import Emitter
-from metered_realtime.link import CLOSE_GRACE_S, Link
+from metered_realtime.lines import Lines
 from metered_realtime.logger import Logger, NoopLogger
 from metered_realtime.options import (
     DEFAULT_URL,
@@ -24,11 +24,20 @@ from metered_realtime.options import (
     TokenProviderFn,
     options_of,
 )
-from metered_realtime.session import Session
-from metered_realtime.session_actions import Action, Dial, End, HangUp, Log, Notify, Ready, Settle, Transmit
-
-# The closing handshake has its own limit; this one is for a token provider that swallows its cancellation.
-STOP_LIMIT_S = 2 * CLOSE_GRACE_S
+from metered_realtime.renewing_session import RenewingSession
+from metered_realtime.session_actions import (
+    Abandon,
+    Action,
+    Adopt,
+    Dial,
+    End,
+    HangUp,
+    Log,
+    Notify,
+    Ready,
+    Settle,
+    Transmit,
+)
 
 
 class SignallingClient(Emitter):
@@ -65,23 +74,24 @@ class SignallingClient(Emitter):
         self._log: Logger = options.logger if options.logger is not None else NoopLogger()
         super().__init__(logger=options.logger)
         self._origin = check_origin(options.url or DEFAULT_URL, allow_insecure=options.allow_insecure)
-        self._find_url = _url_finder(
-            self._origin, options.api_key, options.token_provider, options.token_provider_timeout
-        )
-        self._ssl = options.ssl
-        self._connect: dict[str, Any] = {} if _connect is None else {"connect": _connect}
-        self._session = Session(
+        self._session = RenewingSession(
             reconnect=_reconnect_options(options.reconnect),
             inactivity_timeout_s=options.inactivity_timeout,
             auto_resubscribe=options.auto_resubscribe,
             new_request_id=_new_request_id,
+            has_tokens=options.token_provider is not None,
         )
-        self._link: Link | None = None
+        self._lines = Lines(
+            self._session,
+            url_finder(self._origin, options.api_key, options.token_provider, options.token_provider_timeout),
+            self._carry_out,
+            self._log_error,
+            ssl=options.ssl,
+            connect=_connect,
+            log=self._log,
+        )
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._ready: asyncio.Future[None] | None = None
-        self._dial = asyncio.Event()
-        self._ended = True
-        self._supervisor: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
@@ -114,12 +124,9 @@ class SignallingClient(Emitter):
         `ReconnectOptions.retry_first_connect` is set.
         """
         actions = self._session.start()
-        loop = asyncio.get_running_loop()
-        self._ended = False
         self._drop_when_idle = False  # a handler that connects again keeps its fellows
-        self._dial = asyncio.Event()
-        ready = self._ready = loop.create_future()
-        self._supervisor = loop.create_task(self._supervise(self._supervisor), name="signalling client")
+        self._lines.start()
+        ready = self._ready = asyncio.get_running_loop().create_future()
         self._carry_out(actions)
         try:
             await ready
@@ -139,16 +146,11 @@ class SignallingClient(Emitter):
     async def _stop(self, code: int, reason: str, *, forget_listeners: bool) -> None:
         self._carry_out(self._session.stop(code, reason))
         self._end(forget_listeners=False)
-        supervisor = self._supervisor
+        life = self._lines.life
         try:
-            if supervisor is not None and supervisor is not asyncio.current_task() and not supervisor.done():
-                if self._link is None:
-                    supervisor.cancel()  # it dials, or waits for a token: there is nothing to say goodbye to
-                await asyncio.wait([supervisor], timeout=STOP_LIMIT_S)
+            await self._lines.stop()
         finally:
-            if supervisor is self._supervisor:  # else somebody has connected again meanwhile
-                if supervisor is not None and supervisor is not asyncio.current_task():
-                    supervisor.cancel()
+            if life is self._lines.life:  # else somebody has connected again meanwhile
                 self._carry_out(self._session.stopped(forget_listeners=forget_listeners))
 
     # Requests ----------------------------------------------------------------------------------
@@ -200,7 +202,8 @@ class SignallingClient(Emitter):
         answered = self._waiting[request_id] = loop.create_future()
         self._arm_timer()
         try:
-            self._transmit(text)
+            if text is not None:
+                self._lines.send(text)
             await answered
         finally:
             self._waiting.pop(request_id, None)
@@ -208,53 +211,9 @@ class SignallingClient(Emitter):
 
     # Shell of the session ------------------------------------------------------------------------
 
-    async def _supervise(self, previous: asyncio.Task[None] | None) -> None:
-        """Open one connection after the other, whenever the session asks for one."""
-        if previous is not None and not previous.done():
-            await asyncio.wait([previous])
-        while not self._ended:
-            await self._dial.wait()
-            self._dial.clear()
-            if not self._ended:
-                await self._one_connection()
-
-    async def _one_connection(self) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            url = await self._find_url()
-        except Exception as error:  # noqa: BLE001 - the application's token provider; the session reports it
-            self._carry_out(self._session.token_failed(error, loop.time()))
-            return
-        if self._ended:
-            return  # the token provider itself closed the client
-        self._session.token_obtained()
-        try:
-            code, reason = await self._live_one_link(url)
-        except Exception as error:  # noqa: BLE001 - a fault in a logger or a library costs this connection, not the client
-            self._log_error("a connection", error)
-            code, reason = 1006, type(error).__name__
-        self._carry_out(self._session.socket_closed(code, reason, loop.time()))
-
-    async def _live_one_link(self, url: str) -> tuple[int, str]:
-        loop = asyncio.get_running_loop()
-        link = Link(self._log)
-        refused = await link.open(url, ssl=self._ssl, **self._connect)
-        if refused is not None:
-            return refused
-        self._link = link
-        self._carry_out(self._session.socket_opened(loop.time()))
-        try:
-            return await link.live(lambda text: self._carry_out(self._session.receive_text(text, loop.time())))
-        finally:
-            self._link = None
-
-    def _transmit(self, text: str) -> None:
-        if self._link is not None:
-            self._link.send(text)
-
     def _transmit_if_room(self, text: str) -> None:
         try:
-            self._transmit(text)
+            self._lines.send(text)
         except errors.SignallingError as error:
             self._log.warning("a frame of the client itself was not sent", {"error": str(error)})
 
@@ -270,10 +229,13 @@ class SignallingClient(Emitter):
                 case Ready():
                     _finish(self._ready, action.error)
                 case Dial():
-                    self._dial.set()
+                    self._lines.dial(action.line)
                 case HangUp():
-                    if self._link is not None:
-                        self._link.hang_up(action.code, action.reason)
+                    self._lines.hang_up(action)
+                case Adopt():
+                    self._lines.adopt()
+                case Abandon():
+                    self._lines.abandon()
                 case Log():
                     self._log.warning(action.message, action.context)
                 case End():
@@ -281,8 +243,7 @@ class SignallingClient(Emitter):
         self._arm_timer()
 
     def _end(self, *, forget_listeners: bool) -> None:
-        self._ended = True
-        self._dial.set()
+        self._lines.end()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -312,11 +273,6 @@ def _finish(future: asyncio.Future[None] | None, error: Exception | None) -> Non
         future.set_exception(error)
 
 
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
 def _new_request_id() -> str:
     return str(uuid.uuid4())
 
@@ -325,30 +281,3 @@ def _reconnect_options(given: ReconnectOptions | bool) -> ReconnectOptions | Non
     if isinstance(given, ReconnectOptions):
         return given
     return ReconnectOptions() if given else None
-
-
-def _url_finder(
-    origin: str, api_key: str | None, provider: TokenProviderFn | None, timeout_s: float
-) -> Callable[[], Awaitable[str]]:
-    """Return the one function that knows the credential; a closure, so that no `repr` or `vars` shows it."""
-
-    async def find() -> str:
-        if provider is None:
-            return connect_url(origin, api_key=api_key)
-        try:
-            async with asyncio.timeout(timeout_s) as limit:
-                answer = provider()
-                token = await answer if inspect.isawaitable(answer) else answer
-        except TimeoutError:
-            if limit.expired():
-                raise TimeoutError(f"the token provider did not answer within {timeout_s:g} s") from None
-            raise
-        except asyncio.CancelledError:
-            if _is_being_cancelled():
-                raise
-            raise RuntimeError("the token provider was cancelled") from None
-        if not isinstance(token, str) or not token:
-            raise ValueError("the token provider must return a non-empty string")
-        return connect_url(origin, token=token)
-
-    return find

@@ -9,6 +9,15 @@ from typing import Any
 StreamMetadata = dict[str, Any]
 
 
+def check_track(track: Any) -> None:
+    """Raise TypeError for what is no track."""
+    kind, track_id = getattr(track, "kind", None), getattr(track, "id", None)
+    if kind not in ("audio", "video") or not isinstance(track_id, str) or not track_id:
+        raise TypeError(
+            "a track must have a kind, 'audio' or 'video', and an id, such as aiortc's MediaStreamTrack has"
+        )
+
+
 class MediaStream:
     """Tracks that belong together, such as the picture and sound of one camera.
 

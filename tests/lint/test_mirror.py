@@ -8,8 +8,11 @@ ROOT = Path(__file__).parents[2]
 TREES = {"edged": "tests/edged", "sdk/metered_realtime": "tests/sdk"}
 # Modules of nothing but values, or of one half of a class: tested by the room that speaks them.
 TESTED_BY = {
+    "sdk/metered_realtime/connection_performer.py": "tests/sdk/test_connection.py",
     "sdk/metered_realtime/frames.py": "tests/sdk/test_wire.py",
+    "sdk/metered_realtime/negotiation_actions.py": "tests/sdk/test_negotiation.py",
     "sdk/metered_realtime/peer_media.py": "tests/sdk/test_peer.py",
+    "sdk/metered_realtime/peer_messages.py": "tests/sdk/test_peer.py",
     "sdk/metered_realtime/session_actions.py": "tests/sdk/test_session.py",
 }
 

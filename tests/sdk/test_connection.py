@@ -6,22 +6,25 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import aioice.ice
 import pytest
 
-from metered_realtime import aiortc_adapter, events
+from metered_realtime import events
 from metered_realtime.connection import MAX_WAITING_SIGNALS, Connection, ConnectionEvents
-from metered_realtime.errors import MeteredRealtimeError
+from metered_realtime.description import read_description
+from metered_realtime.errors import IceRestartExhaustedError, MeteredRealtimeError
 from metered_realtime.frames import Description, IceCandidate
+from metered_realtime.ice_servers import IceServerConfig
 from metered_realtime.local_media import LocalMedia
 from metered_realtime.media.encoded import EncodedVideoSource
-from tests.sdk.wired import SmallPictures, wired
+from metered_realtime.negotiation_actions import ReportExhausted
+from tests.sdk.pcs import cut_the_path, hurried_consent
+from tests.sdk.wired import End, SmallPictures, wired
 
 
 class Recorded:
     """A connection with everything it says."""
 
-    def __init__(self, *, polite: bool = True) -> None:
+    def __init__(self, *, polite: bool = True, ice_servers: tuple[IceServerConfig, ...] = ()) -> None:
         self.media = LocalMedia()
         self.sent: list[Description | IceCandidate] = []
         self.lost: list[Callable[[], None]] = []
@@ -32,7 +35,7 @@ class Recorded:
         self.connection = Connection(
             polite=polite,
             wanted=lambda: self.media,
-            ice_servers=lambda: (),
+            ice_servers=lambda: ice_servers,
             send=self._send,
             events=ConnectionEvents(
                 self.states.append, lambda change: None, self._replaced, lambda channel: None, self.errors.append,
@@ -191,39 +194,133 @@ async def test_a_failed_connection_is_rebuilt_with_the_same_sections() -> None:
         await polite.connected()
         await impolite.connected()
         connection = polite.link._connection
-        session = connection._session
+        session = connection._performer.session
         assert session is not None
         layout = session.layout
         session._events.state_changed(session, "failed")
-        await polite.until(lambda: connection._session is not session and polite.link.state == "connected")
-        assert connection._session is not None
-        assert connection._session.layout == layout
+        await polite.until(lambda: connection._performer.session is not session and polite.link.state == "connected")
+        assert connection._performer.session is not None
+        assert connection._performer.session.layout == layout
 
 
 @pytest.mark.parametrize("which", [0, 1])
-async def test_after_a_lost_path_the_same_sections_are_offered_again(
-    which: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.1)  # or it takes 30 s to notice
-    monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 2)
+async def test_after_the_end_of_its_transport_the_same_sections_are_offered_again(which: int) -> None:
     async with wired() as (polite, impolite, _):
         impolite.link.create_data_channel("its section is the first")
         await polite.connected()
         polite.add(SmallPictures())
         await impolite.until(lambda: impolite.all(events.Track))
-        ours, theirs = ((polite, impolite), (impolite, polite))[which]
+        ours = (polite, impolite)[which]
         connection = ours.link._connection
-        session = connection._session
+        session = connection._performer.session
         assert session is not None
         await ours.until(lambda: session.need == "nothing" and len(session.layout) == 2)
         before = session.layout
         assert [kind for kind, _ in before] == ["application", "video"]
-
-        # Only our side notices.
-        aiortc_adapter.ice_transport(theirs.link.pc)._connection._query_consent_task.cancel()
-        for protocol in aiortc_adapter.ice_transport(session.pc)._connection._protocols:
-            protocol.transport.sendto = lambda *_: None
-        await ours.until(lambda: connection._session is not session and ours.link.state == "connected")
-        assert connection._session is not None
-        assert connection._session.layout == before
+        await session.pc.ice.close()
+        await ours.until(lambda: connection._performer.session is not session and ours.link.state == "connected")
+        assert connection._performer.session is not None
+        assert connection._performer.session.layout == before
         await impolite.until(lambda: len(impolite.all(events.Track)) == 2)
+
+
+async def frames_of(track: Any, count: int = 3) -> None:
+    async with asyncio.timeout(10):
+        for _ in range(count):
+            await track.recv()
+
+
+def ufrags(end: End) -> list[str]:
+    return [read_description(each.sdp).ufrag for each in end.sent if isinstance(each, Description)]
+
+
+async def joined_with_media(polite: End, impolite: End) -> tuple[Any, Any, list[str]]:
+    """Return a track that `impolite` receives, a channel of `polite`, and what `impolite` hears of it."""
+    heard: list[str] = []
+    impolite.link.remote.on(events.DataChannelOpened, lambda event: event.channel.on("message", heard.append))
+    channel = polite.link.create_data_channel("x")
+    polite.add(SmallPictures())
+    track = (await impolite.track()).track
+    await polite.until(lambda: channel.readyState == "open")
+    await frames_of(track)
+    return track, channel, heard
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_a_lost_path_comes_back_on_the_living_connection(which: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    hurried_consent(monkeypatch)
+    async with wired() as (polite, impolite, _):
+        track, channel, heard = await joined_with_media(polite, impolite)
+        pcs = polite.link.pc, impolite.link.pc
+        heal = cut_the_path(pcs[which])
+        for end in (polite, impolite):
+            await end.until(lambda end=end: end.link.state == "reconnecting")
+        await polite.until(lambda: len(set(ufrags(polite))) > 1)
+        heal()
+        await polite.connected()
+        await impolite.connected()
+        channel.send("still there")
+        await impolite.until(lambda: heard == ["still there"])
+        for _ in range(40):  # what waited to be read, and what is new
+            await frames_of(track, 1)
+        assert (polite.link.pc, impolite.link.pc) == pcs
+        assert [len(end.all(events.Track)) for end in (polite, impolite)] == [0, 1]
+        assert [end.all(events.NegotiationError) for end in (polite, impolite)] == [[], []]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_a_change_of_the_network_makes_a_new_path_and_nobody_notices(which: int) -> None:
+    async with wired() as (polite, impolite, _):
+        track, channel, heard = await joined_with_media(polite, impolite)
+        ours = (polite, impolite)[which]
+        states = [len(end.all(events.StateChange)) for end in (polite, impolite)]
+        pcs = polite.link.pc, impolite.link.pc
+        before = ours.link.pc.ice.local_username
+        ours.link._connection.network_changed()
+        await ours.until(lambda: ours.link.pc.ice.local_username != before and not ours.link.pc.ice.is_restarting)
+        channel.send("still there")
+        await impolite.until(lambda: heard == ["still there"])
+        await frames_of(track, 10)
+        assert (polite.link.pc, impolite.link.pc) == pcs
+        assert states == [len(end.all(events.StateChange)) for end in (polite, impolite)]
+
+
+async def test_a_path_lost_without_the_service_is_looked_for_when_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    hurried_consent(monkeypatch)
+    async with wired() as (polite, impolite, wires):
+        track, _, _ = await joined_with_media(polite, impolite)
+        pcs = polite.link.pc, impolite.link.pc
+        wires.lose = lambda sender, envelope: True
+        for end in (polite, impolite):
+            end.link._connection.signalling_lost()
+        heal = cut_the_path(pcs[0])
+        await impolite.until(lambda: impolite.link.state == "reconnecting")
+        wires.lose = lambda sender, envelope: False
+        heal()
+        for end in (polite, impolite):
+            end.link._connection.signalling_up()
+        await polite.connected()
+        await frames_of(track, 40)
+        assert (polite.link.pc, impolite.link.pc) == pcs
+
+
+async def test_the_end_of_the_quick_attempts_has_an_error_of_its_own(recorded: Recorded) -> None:
+    recorded.connection._put(lambda: [ReportExhausted(9)])
+    (error,) = await recorded.until(lambda: recorded.errors)
+    assert isinstance(error, IceRestartExhaustedError)
+    assert error.attempts == 9
+
+
+async def test_a_dead_server_delays_nothing_but_the_word_that_there_are_no_more_candidates() -> None:
+    dead = IceServerConfig(["stun:192.0.2.1:3478", "turn:192.0.2.1:3478?transport=tcp"], "user", "secret")
+    recorded = Recorded(ice_servers=(dead,))
+    recorded.add(SmallPictures())
+    started_s = asyncio.get_running_loop().time()
+    await recorded.until(lambda: recorded.sent)
+    assert asyncio.get_running_loop().time() - started_s < 1.0
+    assert "a=candidate:" in recorded.descriptions[0].sdp
+    assert "a=end-of-candidates" not in recorded.descriptions[0].sdp
+    await asyncio.sleep(0.1)
+    assert len(recorded.sent) == 1
+    await recorded.connection.aclose()
+    await recorded.media.aclose()

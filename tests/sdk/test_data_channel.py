@@ -6,37 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from pyee.asyncio import AsyncIOEventEmitter
 
 from metered_realtime import events
 from metered_realtime.data_channel import DataChannel
 from metered_realtime.errors import DataChannelOverflowError, MeteredRealtimeError
+from tests.sdk.raw_channel import Raw
 from tests.sdk.wired import SmallPictures, wired
-
-
-class Raw(AsyncIOEventEmitter):
-    """Stands for aiortc's channel; what is sent stays in its buffer until it is drained."""
-
-    def __init__(self, state: str = "open") -> None:
-        super().__init__()
-        self.label = "raw"
-        self.readyState = state
-        self.bufferedAmount = 0
-        self.bufferedAmountLowThreshold = 0
-        self.sent: list[Any] = []
-
-    def send(self, data: Any) -> None:
-        self.sent.append(data)
-        self.bufferedAmount += len(data)
-
-    def drain(self, *, quietly: bool = False) -> None:
-        self.bufferedAmount = 0
-        if not quietly:
-            self.emit("bufferedamountlow")
-
-    def close(self) -> None:
-        self.readyState = "closed"
-        self.emit("close")
 
 
 def heard(channel: DataChannel) -> list[Any]:
@@ -154,6 +129,21 @@ async def test_our_own_close_closes_the_raw_channel_and_lets_go_of_it() -> None:
     assert not raw.listeners("message")
     with pytest.raises(MeteredRealtimeError, match="closed"):
         await channel.send("x")
+
+
+async def test_a_detached_channel_is_not_closed_but_says_nothing_more() -> None:
+    raw = Raw()
+    channel = DataChannel(raw, max_buffered_amount=4, buffer_poll_interval=60.0)
+    told = heard(channel)
+    await channel.send("full")
+    waiting = asyncio.create_task(channel.send("next"))
+    await turns()
+    channel.detach()
+    channel.detach()
+    raw.emit("message", "late")
+    with pytest.raises(MeteredRealtimeError, match="closed"):
+        await waiting
+    assert (raw.readyState, told) == ("open", [])
 
 
 async def test_over_a_real_connection() -> None:

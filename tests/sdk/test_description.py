@@ -11,6 +11,7 @@ from metered_realtime.description import (
     MAX_SECTIONS,
     DescriptionError,
     Section,
+    read_credentials,
     read_description,
     split_sections,
 )
@@ -75,6 +76,38 @@ def test_a_rejected_channel_is_no_channel() -> None:
 def test_credentials_at_session_level_count() -> None:
     facts = read_description(HEAD + "a=ice-ufrag:head\r\na=fingerprint:sha-256 CC\r\n" + section())
     assert (facts.ufrag, facts.fingerprint) == ("head", "sha-256 cc")
+
+
+def credentials(ufrag: str, fingerprint: str = "sha-256 AA", *more: str) -> str:
+    return HEAD + section(
+        "audio", "0", f"a=ice-ufrag:{ufrag}", f"a=ice-pwd:of {ufrag}", f"a=fingerprint:{fingerprint}", *more
+    )
+
+
+def test_a_restart_has_new_credentials_the_same_keys_and_the_same_sections_first() -> None:
+    before = read_description(credentials("u"))
+    assert read_description(credentials("v")).is_restart_of(before)
+    assert read_description(credentials("v") + section("video", "1")).is_restart_of(before)
+    assert not before.is_restart_of(before)
+    assert not read_description(credentials("v", "sha-256 BB")).is_restart_of(before)
+    assert not before.is_restart_of(read_description(credentials("v") + section("video", "1")))
+    bare = read_description(HEAD + section())
+    assert not read_description(HEAD + section("audio", "0", "a=ice-ufrag:v")).is_restart_of(bare)
+
+
+@pytest.mark.parametrize(
+    ("line", "trickles"),
+    [("a=ice-options:trickle", True), ("a=ice-options:ice2 trickle", True), ("a=ice-options:no-trickle", False)],
+)
+def test_who_trickles_says_so(line: str, trickles: bool) -> None:
+    assert read_description(HEAD + section("audio", "0", line)).trickles is trickles
+    assert read_description(HEAD.replace("a=group", f"{line}\r\na=group") + section()).trickles is trickles
+
+
+def test_credentials_are_read_from_a_section_or_the_whole() -> None:
+    assert read_credentials(HEAD + section("audio", "0", "a=ice-ufrag:u", "a=ice-pwd:p")) == ("u", "p")
+    assert read_credentials(HEAD + "a=ice-ufrag:u\r\na=ice-pwd:p\r\n" + section()) == ("u", "p")
+    assert read_credentials(HEAD + section()) == ("", "")
 
 
 def test_same_session_means_same_credentials() -> None:

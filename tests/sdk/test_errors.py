@@ -28,7 +28,9 @@ CASES = [
         {"succeeded": ("a",)},
         "1 of 2",
     ),
+    (errors.IceRestartExhaustedError(9), {"attempts": 9}, "9 attempts"),
     (errors.DataChannelOverflowError(9, 8), {"queued": 9, "cap": 8}, "9 messages"),
+    (errors.NotJsonError(7, "bad syntax"), {"size": 7}, "bad syntax"),
 ]
 
 

@@ -28,6 +28,7 @@ FIELDS = {
     "Track": "track streams metadata",
     "StreamAdded": "stream metadata",
     "StreamRemoved": "stream",
+    "ConnectionReset": "",
     "DataChannelOpened": "channel",
     "NegotiationError": "err",
     "IceCandidateError": "err",

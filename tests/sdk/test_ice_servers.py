@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metered_realtime.ice_servers import IceServerConfig, parse_ice_servers
+from metered_realtime.ice_servers import MAX_SERVERS, IceServerConfig, check_ice_servers, parse_ice_servers
 
 
 def parse(*servers):
@@ -45,3 +45,23 @@ def test_missing_or_oversized_list_means_no_servers(metadata):
 
 def test_credential_is_not_shown():
     assert "hush" not in repr(IceServerConfig("turn:b", "u", "hush"))
+
+
+def test_servers_of_the_application_are_taken_as_they_are():
+    servers = [IceServerConfig("stun:a"), IceServerConfig(["turn:b"], "u", "p")]
+    assert check_ice_servers(servers) == tuple(servers)
+    assert check_ice_servers(None) == ()
+
+
+@pytest.mark.parametrize(
+    ("servers", "error"),
+    [
+        ([{"urls": "stun:a"}], TypeError),
+        ([IceServerConfig("http://a")], ValueError),
+        ([IceServerConfig([])], ValueError),
+        ([IceServerConfig("stun:a")] * (MAX_SERVERS + 1), ValueError),
+    ],
+)
+def test_what_cannot_be_a_server_is_refused_at_the_call(servers, error):
+    with pytest.raises(error):
+        check_ice_servers(servers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ from metered_realtime.frames import TrackMetadata
 from metered_realtime.local_media import LocalMedia, LocalTrack
 from metered_realtime.media.encoded import EncodedVideoSource
 from metered_realtime.streams import MediaStream
-from tests.sdk.media.tracks import Scripted
+from tests.sdk.media.tracks import Scripted, sound
 
 
 def add(media: LocalMedia, track: Any, stream: MediaStream | None = None, metadata: Any = None) -> LocalTrack | None:
@@ -91,7 +92,23 @@ async def test_a_track_that_comes_back_uses_its_relay_again() -> None:
     assert sent(media, track).source is relay
     await media.aclose()
     add(media, track)
-    assert sent(media, track).source is not relay
+    assert sent(media, track).source is relay
+
+
+async def test_two_members_that_send_one_track_share_its_frames_and_one_may_close() -> None:
+    first, second, track = LocalMedia(), LocalMedia(), Scripted("audio", sound(0), sound(960))
+    add(first, track)
+    add(second, track)
+    readers = [sent(media, track).source.open_reader() for media in (first, second)]
+    one, other = await asyncio.gather(*(reader.recv() for reader in readers))
+    assert one is other
+
+    readers[0].stop()
+    await first.aclose()
+
+    assert (await readers[1].recv()).pts == one.pts + 960
+    readers[1].stop()
+    await second.aclose()
 
 
 async def test_tracks_that_came_and_went_are_forgotten() -> None:

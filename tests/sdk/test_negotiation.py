@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,31 +16,42 @@ from metered_realtime.description import Section, SessionFacts
 from metered_realtime.negotiation import (
     ANSWER_TIMEOUTS_S,
     CHANNEL_GRACE_S,
-    CLOSED_GRACE_S,
-    CONNECT_TIMEOUT_S,
     FIRST_OFFER_GRACE_S,
     OFFER_BURST,
-    REBUILD_DELAY_AFTER_LADDER_S,
-    REBUILD_DELAYS_S,
+    Negotiation,
+)
+from metered_realtime.negotiation_actions import (
     Answer,
     ApplyAnswer,
     CreateOffer,
-    Negotiation,
     Rebuild,
     RemoteDescription,
     Report,
+    ReportExhausted,
     SendAnswer,
     SendOffer,
     TakeBackOffer,
 )
+from metered_realtime.recovery import (
+    ATTEMPT_DELAYS_S,
+    CLOSED_GRACE_S,
+    CONNECT_TIMEOUT_S,
+    DELAY_AFTER_LADDER_S,
+    MAX_RESTARTS,
+    NETWORK_GRACE_S,
+    RESTART_TIMEOUT_S,
+)
 
 
-def facts(*sections: tuple[str, str], session: str = "a") -> SessionFacts:
-    return SessionFacts(session, session, tuple(Section(kind, mid) for kind, mid in sections or (("video", "e1"),)))
+def facts(
+    *sections: tuple[str, str], session: str = "a", ufrag: str | None = None, trickles: bool = False
+) -> SessionFacts:
+    listed = tuple(Section(kind, mid) for kind, mid in sections or (("video", "e1"),))
+    return SessionFacts(session if ufrag is None else ufrag, session, listed, trickles)
 
 
-def remote(sdp: str, *sections: tuple[str, str], session: str = "b") -> RemoteDescription:
-    return RemoteDescription(sdp, facts(*sections, session=session))
+def remote(sdp: str, *sections: tuple[str, str], session: str = "b", **more: Any) -> RemoteDescription:
+    return RemoteDescription(sdp, facts(*sections, session=session, **more))
 
 
 def offering(core: Negotiation, now_s: float = 0.0) -> SessionFacts:
@@ -235,13 +247,13 @@ def test_a_failed_connection_is_rebuilt_in_the_same_layout_at_growing_intervals(
     core = Negotiation(polite=True)
     settled(core)
     now_s = 0.0
-    for delay_s in (*REBUILD_DELAYS_S, REBUILD_DELAY_AFTER_LADDER_S):
+    for delay_s in (*ATTEMPT_DELAYS_S, DELAY_AFTER_LADDER_S):
         actions = core.connection_changed("failed", now_s)
         if delay_s:
-            assert actions == []
+            assert actions == ([ReportExhausted(9)] if delay_s == DELAY_AFTER_LADDER_S else [])
             now_s += delay_s
             actions = core.tick(now_s)
-        assert actions[0] == Rebuild(keep_layout=True)
+        assert actions == [Rebuild(keep_layout=True)]
         core.rebuilt(need="nothing", now_s=now_s)
 
 
@@ -249,9 +261,9 @@ def test_the_end_of_the_ladder_is_reported_once() -> None:
     core = Negotiation(polite=True)
     settled(core)
     reports = 0
-    for attempt in range(len(REBUILD_DELAYS_S) + 3):
-        actions = core.connection_changed("failed", attempt * 1000.0) or core.tick(attempt * 1000.0 + 999)
-        reports += sum(isinstance(action, Report) for action in actions)
+    for attempt in range(len(ATTEMPT_DELAYS_S) + 3):
+        actions = core.connection_changed("failed", attempt * 1000.0) + core.tick(attempt * 1000.0 + 999)
+        reports += sum(isinstance(action, ReportExhausted) for action in actions)
         core.rebuilt(need="nothing", now_s=attempt * 1000.0)
     assert reports == 1
 
@@ -341,10 +353,10 @@ def test_our_offer_waits_behind_one_that_is_held() -> None:
 def test_an_offer_that_cannot_be_made_is_reported_and_not_repeated_by_itself() -> None:
     core = Negotiation(polite=True)
     (create,) = core.want_offer("media", 0.0)
-    (report,) = core.offer_failed(create.token, "why")
+    (report,) = core.offer_failed(create.token, "why", 0.0)
     assert "why" in report.sentence
     assert core.tick(1000.0) == []
-    assert core.offer_failed(create.token, "again") == []
+    assert core.offer_failed(create.token, "again", 0.0) == []
 
 
 def test_nothing_to_offer_returns_to_stable_in_silence() -> None:
@@ -367,8 +379,286 @@ def test_an_unusable_offer_is_reported_and_ours_still_goes_out() -> None:
 def test_an_unusable_answer_is_reported_and_the_offer_taken_back() -> None:
     core = Negotiation(polite=True)
     offering(core)
-    assert [type(action) for action in core.answer_refused("why")] == [TakeBackOffer, Report]
+    assert [type(action) for action in core.answer_refused("why", 0.0)] == [TakeBackOffer, Report]
     assert core.tick(1000.0) == []
+
+
+# Restarts ---------------------------------------------------------------------------------------------
+
+
+def theirs(ufrag: str = "b", *sections: tuple[str, str], session: str = "b", sdp: str = "") -> RemoteDescription:
+    """A description of a peer that trickles."""
+    return remote(sdp or f"{session}:{ufrag}", *sections, session=session, ufrag=ufrag, trickles=True)
+
+
+def joined(*, polite: bool = True) -> Negotiation:
+    """A core whose connection to a peer that trickles has been up since 0.0."""
+    core = Negotiation(polite=polite)
+    offering(core, -1.0)
+    core.remote_answer(theirs(), -0.5)
+    assert core.answer_applied(theirs(), need="nothing", now_s=-0.5) == []
+    assert core.connection_changed("connected", 0.0) == []
+    assert core.next_timer() is None
+    return core
+
+
+def restarting(core: Negotiation, now_s: float) -> None:
+    """The core loses its path and sends an offer for a new one."""
+    (create,) = core.path_lost(now_s)
+    assert isinstance(create, CreateOffer)
+    assert create.restart
+    assert core.offer_created(create.token, facts(ufrag="a2"), now_s) == [SendOffer()]
+
+
+def test_a_lost_path_is_looked_for_on_the_living_connection() -> None:
+    core = joined()
+    restarting(core, 5.0)
+    answer = theirs("b2")
+    assert core.remote_answer(answer, 5.1) == [ApplyAnswer(answer)]
+    assert core.answer_applied(answer, need="nothing", now_s=5.1) == []
+    assert core.next_timer() == pytest.approx(5.1 + RESTART_TIMEOUT_S)
+    assert core.path_found() == []
+    assert core.next_timer() is None
+    assert core.path_lost(50.0) != []  # another episode begins at once
+
+
+def test_a_path_is_lost_once() -> None:
+    core = joined()
+    restarting(core, 5.0)
+    assert core.path_lost(5.1) == []
+
+
+def test_restarts_come_first_and_new_connections_last() -> None:
+    core = joined()
+    now_s = 5.0
+    restarting(core, now_s)
+    answered = theirs("b2")
+    core.remote_answer(answered, now_s)
+    core.answer_applied(answered, need="nothing", now_s=now_s)
+    seen = []
+    while len(seen) < len(ATTEMPT_DELAYS_S):
+        due = core.next_timer()
+        assert due is not None
+        now_s = due
+        for action in core.tick(now_s):
+            seen.append(type(action))
+            if isinstance(action, CreateOffer):
+                core.offer_created(action.token, facts(ufrag=f"a{now_s}"), now_s)
+                answered = theirs(f"b{now_s}")
+                core.remote_answer(answered, now_s)
+                core.answer_applied(answered, need="nothing", now_s=now_s)
+            elif isinstance(action, Rebuild):
+                assert action.keep_layout
+                (create,) = core.rebuilt(need="media", now_s=now_s)
+                core.offer_created(create.token, facts(session="n", ufrag=f"n{now_s}"), now_s)
+                answered = theirs(f"c{now_s}", session=f"c{now_s}")
+                core.remote_answer(answered, now_s)
+                core.answer_applied(answered, need="nothing", now_s=now_s)
+    rebuilds = len(ATTEMPT_DELAYS_S) - MAX_RESTARTS
+    assert seen == [CreateOffer] * (MAX_RESTARTS - 1) + [Rebuild] * rebuilds + [ReportExhausted]
+
+
+def test_a_peer_that_does_not_say_trickle_gets_a_new_connection_at_once() -> None:
+    core = Negotiation(polite=True)
+    settled(core)
+    core.connection_changed("connected", 0.0)
+    assert core.path_lost(5.0) == [Rebuild(keep_layout=True)]
+    assert core.network_changed(5.0) == []
+
+
+def test_an_answer_with_another_fingerprint_to_a_restart_leads_to_a_new_connection() -> None:
+    core = joined()
+    restarting(core, 5.0)
+    assert core.remote_answer(theirs("c", session="c"), 5.1) == [Rebuild(keep_layout=True)]
+
+
+def test_an_answer_to_an_earlier_offer_is_no_answer_to_a_restart() -> None:
+    core = joined()
+    restarting(core, 5.0)
+    assert core.remote_answer(theirs("b", sdp="late"), 5.1) == []
+    assert core.phase == "offered"
+
+
+@pytest.mark.parametrize("polite", [True, False])
+def test_a_restart_of_the_other_side_is_answered_in_place(polite: bool) -> None:
+    core = joined(polite=polite)
+    offer = theirs("b2")
+    assert core.remote_offer(offer, 9.0) == [Answer(offer, restart=True)]
+    assert core.answered(offer, need="nothing", now_s=9.0) == []
+    assert core.next_timer() is None  # the old path still works
+    assert core.recovery.is_connected
+
+
+def test_a_restart_may_bring_new_sections_but_not_other_ones() -> None:
+    core = joined()
+    more = theirs("b2", ("video", "e1"), ("audio", "1"))
+    assert core.remote_offer(more, 9.0) == [Answer(more, restart=True)]
+    core.answered(more, need="nothing", now_s=9.0)
+    other = theirs("b3", ("audio", "e1"))
+    assert core.remote_offer(other, 9.0) == [Answer(other, rebuild=True)]
+
+
+def test_of_two_restarts_that_cross_the_impolite_one_happens() -> None:
+    impolite = joined(polite=False)
+    restarting(impolite, 5.0)
+    assert impolite.remote_offer(theirs("b2"), 5.1) == []
+    polite = joined()
+    restarting(polite, 5.0)
+    offer = theirs("b2")
+    assert polite.remote_offer(offer, 5.1) == [TakeBackOffer(), Answer(offer, restart=True)]
+    assert polite.answered(offer, need="nothing", now_s=5.1) == []
+    assert polite.next_timer() == pytest.approx(5.1 + RESTART_TIMEOUT_S)
+
+
+def test_a_restart_that_gave_way_to_another_offer_is_made_after_it() -> None:
+    core = joined()
+    restarting(core, 5.0)
+    offer = theirs("b", ("video", "e1"), ("audio", "1"), sdp="a new track")
+    assert core.remote_offer(offer, 5.1) == [TakeBackOffer(), Answer(offer)]
+    (create,) = core.answered(offer, need="nothing", now_s=5.1)
+    assert create.restart
+
+
+def test_a_path_lost_while_an_offer_waits_is_looked_for_after_its_answer() -> None:
+    core = joined()
+    (create,) = core.want_offer("media", 4.0)
+    assert not create.restart
+    core.offer_created(create.token, facts(), 4.0)
+    assert core.path_lost(5.0) == []
+    answer = theirs()
+    core.remote_answer(answer, 5.1)
+    (create,) = core.answer_applied(answer, need="nothing", now_s=5.1)
+    assert create.restart
+
+
+def test_a_restart_without_an_answer_is_tried_again_without_complaint() -> None:
+    core = joined()
+    restarting(core, 5.0)
+    now_s = 5.0
+    for timeout_s in ANSWER_TIMEOUTS_S[:-1]:
+        now_s += timeout_s
+        assert core.tick(now_s) == [SendOffer()]
+    now_s += ANSWER_TIMEOUTS_S[-1]
+    assert core.tick(now_s) == [TakeBackOffer()]
+    (create,) = core.tick(now_s + ATTEMPT_DELAYS_S[1])
+    assert create.restart
+
+
+def test_an_answer_to_a_restart_taken_back_is_followed_by_another_restart() -> None:
+    core = joined()
+    (create,) = core.want_offer("media", 4.0)
+    core.offer_created(create.token, facts(), 4.0)
+    answer = theirs("b2")
+    assert core.remote_answer(answer, 4.1) == [ApplyAnswer(answer)]
+    (create,) = core.answer_applied(answer, need="nothing", now_s=4.1)
+    assert create.restart
+
+
+def test_a_path_that_comes_back_by_itself_ends_the_episode() -> None:
+    core = joined()
+    restarting(core, 5.0)
+    core.path_found()
+    assert core.recovery.is_connected
+    answer = theirs("b2")
+    core.remote_answer(answer, 5.1)
+    assert core.answer_applied(answer, need="nothing", now_s=5.1) == []
+    assert core.next_timer() is None
+
+
+def test_a_change_of_the_network_restarts_once_it_has_settled_and_the_path_counts_as_good() -> None:
+    core = joined()
+    for now_s in (10.0, 10.1, 10.15):
+        assert core.network_changed(now_s) == []
+    assert core.next_timer() == pytest.approx(10.0 + NETWORK_GRACE_S)
+    (create,) = core.tick(10.0 + NETWORK_GRACE_S)
+    assert create.restart
+    assert core.recovery.is_connected
+
+
+def test_a_network_that_flaps_costs_an_offer_every_few_seconds() -> None:
+    core = joined()
+    offers, now_s = 0, 10.0
+    while now_s < 40.0:
+        core.network_changed(now_s)
+        for action in core.tick(now_s):
+            assert isinstance(action, CreateOffer)
+            offers += 1
+            core.offer_created(action.token, facts(ufrag=f"a{offers}"), now_s)
+            answer = theirs(f"b{offers}")
+            core.remote_answer(answer, now_s)
+            core.answer_applied(answer, need="nothing", now_s=now_s)
+        now_s += 0.25
+    assert 8 <= offers <= 11
+
+
+def test_a_change_of_the_network_hurries_a_recovery() -> None:
+    core = joined()
+    restarting(core, 5.0)
+    answer = theirs("b2")
+    core.remote_answer(answer, 5.1)
+    core.answer_applied(answer, need="nothing", now_s=5.1)
+    core.tick(5.1 + RESTART_TIMEOUT_S)  # the second attempt waits
+    core.network_changed(13.2)
+    (create,) = core.tick(13.2 + NETWORK_GRACE_S)
+    assert create.restart
+
+
+def test_nothing_is_tried_while_the_service_is_away_and_everything_when_it_is_back() -> None:
+    core = joined()
+    core.signalling_lost()
+    assert core.path_lost(5.0) == []
+    assert core.next_timer() is None
+    assert core.tick(500.0) == []
+    assert core.signalling_up(600.0) == []
+    due = core.next_timer()
+    assert due is not None
+    assert due <= 600.0 + CLOSED_GRACE_S
+    (create,) = core.tick(due)
+    assert create.restart
+
+
+def test_a_restart_on_its_way_when_the_service_went_is_sent_again() -> None:
+    core = joined()
+    restarting(core, 5.0)
+    core.signalling_lost()
+    assert core.signalling_up(9.0) == [SendOffer()]
+
+
+def test_a_service_that_is_back_gives_a_slow_recovery_a_fresh_start() -> None:
+    core = Negotiation(polite=True)
+    settled(core)
+    for attempt in range(len(ATTEMPT_DELAYS_S) + 1):
+        core.connection_changed("failed", attempt * 1000.0)
+        core.tick(attempt * 1000.0 + 999) if attempt < len(ATTEMPT_DELAYS_S) else None
+    assert core.next_timer() == pytest.approx(9000.0 + DELAY_AFTER_LADDER_S)
+    core.signalling_up(9001.0)
+    assert core.next_timer() == pytest.approx(9001.0 + CLOSED_GRACE_S)
+
+
+def test_an_offer_for_a_restart_that_cannot_be_made_is_not_the_end() -> None:
+    core = joined()
+    (create,) = core.path_lost(5.0)
+    (report,) = core.offer_failed(create.token, "why", 5.0)
+    assert isinstance(report, Report)
+    (again,) = core.tick(6.0)
+    assert again.restart
+
+
+def test_a_restart_leaves_a_channel_of_the_impolite_side_to_the_next_offer() -> None:
+    core = joined(polite=False)
+    assert core.want_offer("channel", 4.95) == []
+    (create,) = core.path_lost(5.0)
+    assert (create.restart, create.with_channel) == (True, False)
+
+
+def test_a_dead_connection_is_not_restarted() -> None:
+    core = joined()
+    assert core.connection_changed("failed", 5.0) == [Rebuild(keep_layout=True)]
+    core = joined()
+    core.connection_changed("closed", 5.0)
+    core.path_found()
+    offer = theirs("b2")
+    assert core.remote_offer(offer, 5.1) == [Answer(offer, rebuild=True)]
 
 
 # Two of them ------------------------------------------------------------------------------------------
@@ -376,39 +666,75 @@ def test_an_unusable_answer_is_reported_and_the_offer_taken_back() -> None:
 
 @dataclass
 class Pc:
-    """What of a peer connection matters here: sections both sides hold, and those only wanted."""
+    """What of a peer connection matters here: sections both sides hold, those only wanted, and ICE generations.
+
+    `network`: which of its side's networks each generation was gathered on.
+    """
 
     session: str
+    generation: int = 0
+    network: dict[str, int] = field(default_factory=dict)
     agreed: list[tuple[str, str]] = field(default_factory=list)
     layout: list[tuple[str, str]] = field(default_factory=list)
     peer_session: str = ""
+    peer_ufrag: str = ""
     is_new: bool = True
+
+    @property
+    def ufrag(self) -> str:
+        return f"{self.session}.{self.generation}"
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A description under way."""
+
+    kind: str
+    sdp: str
+    sections: tuple[tuple[str, str], ...]
+    session: str
+    ufrag: str
+    trickles: bool
+
+    @property
+    def description(self) -> RemoteDescription:
+        return remote(self.sdp, *self.sections, session=self.session, ufrag=self.ufrag, trickles=self.trickles)
 
 
 class Side:
-    """A core with a model of its shell: a peer connection, tracks to send, a row of inputs."""
+    """A core with a model of its shell: a peer connection, tracks to send, a network, a row of inputs."""
 
-    _sessions = itertools.count()
+    _numbers = itertools.count()
 
     def __init__(self, *, polite: bool) -> None:
         self.core = Negotiation(polite=polite)
         self.name = "p" if polite else "i"
+        self.trickles = True
         self.wanted = 0
         self.mids = 0
+        self.network = 0
         self.pc = self._new_pc()
         self.pending: list[tuple[str, str]] = []
-        self.answer: tuple[str, list[tuple[str, str]], str] | None = None
-        self.outgoing: deque[tuple[str, str, list[tuple[str, str]], str]] = deque()
+        self.generation_before: int | None = None
+        self.offer: Sent | None = None
+        self.answer: Sent | None = None
+        self.outgoing: deque[Sent] = deque()
         self.later: deque[CreateOffer] = deque()
         self.offers = self.answers = 0
         self.closed_sessions: list[str] = []
 
     def _new_pc(self, layout: list[tuple[str, str]] | None = None) -> Pc:
-        return Pc(f"{self.name}{next(self._sessions)}", layout=layout or [])
+        pc = Pc(f"{self.name}{next(self._numbers)}", layout=layout or [])
+        pc.network[pc.ufrag] = self.network
+        return pc
 
     def _replace_pc(self, *, keep_layout: bool) -> None:
         self.closed_sessions.append(self.pc.session)
         self.pc = self._new_pc((self.pc.agreed or self.pc.layout) if keep_layout else [])
+
+    def _restart(self) -> None:
+        self.pc.generation = next(self._numbers)
+        self.pc.network[self.pc.ufrag] = self.network
 
     @property
     def held(self) -> list[tuple[str, str]]:
@@ -431,63 +757,87 @@ class Side:
     def _perform(self, action: object, now_s: float) -> list:
         match action:
             case CreateOffer():
-                new = [("video", f"{self.name}{self.mids + n}") for n in range(self.wanted - self.mine)]
-                self.mids += len(new)
-                self.pending = [*self.held, *new]
-                if not self.pending:
-                    return self.core.nothing_to_offer(action.token)
-                self.later.append(action)
+                return self._create_offer(action)
             case SendOffer():
+                assert self.offer is not None
                 self.offers += 1
-                self.outgoing.append(("offer", f"{self.pc.session}:{self.pending}", self.pending, self.pc.session))
+                self.outgoing.append(self.offer)
             case TakeBackOffer():
                 self.pending = []
+                if self.generation_before is not None:
+                    self.pc.generation, self.generation_before = self.generation_before, None
             case Answer():
                 return self._answer(action, now_s)
             case SendAnswer():
                 assert self.answer is not None
-                self.outgoing.append(("answer", *self.answer))
+                self.outgoing.append(self.answer)
             case ApplyAnswer():
                 assert action.answer.facts.layout == tuple(self.pending)
                 self.pc.agreed, self.pending = list(self.pending), []
-                self.pc.peer_session = action.answer.facts.ufrag
+                self.pc.peer_session = action.answer.facts.fingerprint
+                if self.generation_before is not None or not self.pc.peer_ufrag:
+                    self.pc.peer_ufrag = action.answer.facts.ufrag
+                self.generation_before = None
                 return self.core.answer_applied(action.answer, need=self.need, now_s=now_s)
             case Rebuild():
+                self.generation_before = None
                 self._replace_pc(keep_layout=action.keep_layout)
                 return self.core.rebuilt(need=self.need, now_s=now_s)
+        return []
+
+    def _create_offer(self, action: CreateOffer) -> list:
+        new = [("video", f"{self.name}{self.mids + n}") for n in range(self.wanted - self.mine)]
+        self.mids += len(new)
+        self.pending = [*self.held, *new]
+        if not self.pending:
+            assert not action.restart
+            return self.core.nothing_to_offer(action.token)
+        if action.restart:
+            self.generation_before = self.pc.generation
+            self._restart()
+        sdp = f"{self.pc.ufrag}:{self.pending}"
+        self.offer = Sent("offer", sdp, tuple(self.pending), self.pc.session, self.pc.ufrag, self.trickles)
+        self.later.append(action)
         return []
 
     def _answer(self, action: Answer, now_s: float) -> list:
         self.answers += 1
         if action.rebuild or self.pc.layout:
             self._replace_pc(keep_layout=False)
-        self.pc.peer_session = action.offer.facts.ufrag
+        elif action.restart:
+            self._restart()
+        self.pc.peer_session = action.offer.facts.fingerprint
+        self.pc.peer_ufrag = action.offer.facts.ufrag
         self.pc.agreed = list(action.offer.facts.layout)
-        self.answer = (f"{self.pc.session}>{action.offer.sdp}", self.pc.agreed, self.pc.session)
-        self.outgoing.append(("answer", *self.answer))
+        sdp = f"{self.pc.ufrag}>{action.offer.sdp}"
+        self.answer = Sent("answer", sdp, tuple(self.pc.agreed), self.pc.session, self.pc.ufrag, self.trickles)
+        self.outgoing.append(self.answer)
         return self.core.answered(action.offer, need=self.need, now_s=now_s)
 
-    def receive(self, message: tuple[str, str, list[tuple[str, str]], str], now_s: float) -> None:
-        kind, sdp, sections, session = message
-        description = remote(sdp, *sections, session=session)
-        heard = self.core.remote_offer if kind == "offer" else self.core.remote_answer
-        self.perform(heard(description, now_s), now_s)
+    def receive(self, message: Sent, now_s: float) -> None:
+        heard = self.core.remote_offer if message.kind == "offer" else self.core.remote_answer
+        self.perform(heard(message.description, now_s), now_s)
 
     def finish_creating(self, now_s: float) -> None:
         while self.later:
             create = self.later.popleft()
-            made = facts(*self.pending, session=self.pc.session)
+            made = facts(*self.pending, session=self.pc.session, ufrag=self.pc.ufrag, trickles=self.trickles)
             self.perform(self.core.offer_created(create.token, made, now_s), now_s)
 
 
 class TwoSides(RuleBasedStateMachine):
-    """Ordered links that may lose everything under way, as a dropped signalling connection does."""
+    """Ordered links that may lose everything under way, as a dropped signalling connection does, and two networks.
+
+    A path needs credentials that both sides hold of each other, gathered where each side now is. Once there it
+    carries on over restarts, until a side moves.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.now_s = 0.0
         self.polite, self.impolite = Side(polite=True), Side(polite=False)
         self.changes = 1
+        self.path: tuple[str, int, str, int] | None = None
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -496,9 +846,10 @@ class TwoSides(RuleBasedStateMachine):
     def other(self, side: Side) -> Side:
         return self.impolite if side is self.polite else self.polite
 
-    @initialize(polite_tracks=st.integers(0, 2), impolite_tracks=st.integers(0, 2))
-    def join(self, polite_tracks: int, impolite_tracks: int) -> None:
+    @initialize(polite_tracks=st.integers(0, 2), impolite_tracks=st.integers(0, 2), trickling=st.sampled_from("yyyn"))
+    def join(self, polite_tracks: int, impolite_tracks: int, trickling: str) -> None:
         for side, tracks in zip(self.sides, (polite_tracks, impolite_tracks), strict=True):
+            side.trickles = trickling == "y"
             if tracks:
                 self._add(side, tracks)
 
@@ -539,6 +890,32 @@ class TwoSides(RuleBasedStateMachine):
         side.perform(side.core.signalling_up(self.now_s), self.now_s)
 
     @precondition(lambda self: self.changes < 12)
+    @rule(polite=st.booleans(), away_s=st.sampled_from([1.0, 10.0, 100.0]))
+    def lose_signalling_for_a_while(self, polite: bool, away_s: float) -> None:
+        side = self.sides[not polite]
+        side.perform(side.core.signalling_lost(), self.now_s)
+        self.notice_paths()
+        self.now_s += away_s
+        self.drop_signalling(polite)
+
+    @precondition(lambda self: self.changes < 12)
+    @rule(polite=st.booleans(), is_seen=st.booleans())
+    def move(self, polite: bool, is_seen: bool) -> None:
+        """A side gets other addresses; `is_seen`: its kernel says so."""
+        side = self.sides[not polite]
+        side.network += 1
+        self.changes += 1
+        if is_seen:
+            side.perform(side.core.network_changed(self.now_s), self.now_s)
+
+    @precondition(lambda self: self.changes < 12)
+    @rule(polite=st.booleans())
+    def see_a_harmless_change(self, polite: bool) -> None:
+        side = self.sides[not polite]
+        self.changes += 1
+        side.perform(side.core.network_changed(self.now_s), self.now_s)
+
+    @precondition(lambda self: self.changes < 12)
     @rule(polite=st.booleans())
     def lose_the_connection(self, polite: bool) -> None:
         side = self.sides[not polite]
@@ -558,6 +935,34 @@ class TwoSides(RuleBasedStateMachine):
     def notice(self) -> None:
         self.notice_closed_connections()
 
+    @rule()
+    def check_paths(self) -> None:
+        self.notice_paths()
+
+    def notice_paths(self) -> bool:
+        """ICE finds a path where there is one, and misses one that is gone."""
+        ends = [(side.pc.session, side.network) for side in self.sides]
+        now = (*ends[0], *ends[1])
+        found = all(
+            side.pc.peer_ufrag == self.other(side).pc.ufrag and side.pc.network.get(side.pc.ufrag) == side.network
+            for side in self.sides
+        )
+        if found:
+            self.path = now
+        is_there = self.path == now
+        noticed = False
+        for side in self.sides:
+            knows = side.core.recovery.is_connected
+            if is_there and not knows and side.core.phase == "stable" and not side.core.recovery.is_dead:
+                noticed = True
+                changed = [] if not side.pc.is_new else side.core.connection_changed("connected", self.now_s)
+                side.pc.is_new = False
+                side.perform(changed + side.core.path_found(), self.now_s)
+            elif not is_there and knows:
+                noticed = True
+                side.perform(side.core.path_lost(self.now_s), self.now_s)
+        return noticed
+
     def notice_closed_connections(self) -> bool:
         """DTLS tells the other side of every connection that was replaced."""
         noticed = False
@@ -572,19 +977,19 @@ class TwoSides(RuleBasedStateMachine):
     @invariant()
     def offers_are_bounded(self) -> None:
         for side in self.sides:
-            # Each change may be offered, collide, and be sent again three times, after each of a few rebuilds.
+            # Each change may be offered, collide, and be sent again three times, after each of a few attempts.
             assert side.offers + side.answers <= 60 * self.changes
 
     def teardown(self) -> None:
-        """Whatever happened: with links that work, both come to rest with everything agreed."""
-        for _ in range(400):
+        """Whatever happened: with links that work, both come to rest with everything agreed, and connected."""
+        for _ in range(600):
             busy = False
             for side in self.sides:
                 side.finish_creating(self.now_s)
                 while side.outgoing:
                     busy = True
                     self.other(side).receive(side.outgoing.popleft(), self.now_s)
-            if busy or self._connect_where_possible() or self.notice_closed_connections():
+            if busy or self.notice_paths() or self.notice_closed_connections():
                 continue
             timers = [at for side in self.sides if (at := side.core.next_timer()) is not None]
             if not timers:
@@ -603,24 +1008,13 @@ class TwoSides(RuleBasedStateMachine):
             return
         self._check_at_rest()
 
-    def _connect_where_possible(self) -> bool:
-        """ICE comes up once both sides hold the same session description of each other."""
-        changed = False
-        for side in self.sides:
-            ends = (side.pc.session, self.other(side).pc.session)
-            together = (self.other(side).pc.peer_session, side.pc.peer_session) == ends
-            if side.pc.is_new and together and side.core.phase == "stable":
-                side.pc.is_new = False
-                changed = True
-                side.perform(side.core.connection_changed("connected", self.now_s), self.now_s)
-        return changed
-
     def _check_at_rest(self) -> None:
         for side in self.sides:
             assert side.core.phase == "stable"
             assert side.need == "nothing"
         if any(side.wanted for side in self.sides):
             assert self.polite.pc.agreed == self.impolite.pc.agreed
+            assert all(side.core.recovery.is_connected for side in self.sides)
 
 
 TestTwoSides = TwoSides.TestCase

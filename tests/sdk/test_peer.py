@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from metered_realtime import MeteredPeer, SignallingClient, events
+from metered_realtime import MeteredPeer, SignallingClient, events, wire
 from metered_realtime.errors import (
     MeteredPeerOversizedError,
+    MeteredPeerReplaceTrackError,
     MeteredPeerSendError,
     MeteredPeerStateError,
     MeteredRealtimeError,
@@ -19,11 +21,15 @@ from metered_realtime.errors import (
     ServerRequestError,
     SignallingConnectError,
 )
+from metered_realtime.ice_servers import IceServerConfig
+from metered_realtime.media.encoded import EncodedVideoSource
 from metered_realtime.media.frames import iter_frames
 from metered_realtime.streams import MediaStream
 from tests.sdk.media.tracks import Scripted
 from tests.sdk.real_hub import KEY, channel, hub_url  # noqa: F401 - fixtures
+from tests.sdk.rounds import Rounds
 from tests.sdk.wired import AudioStreamTrack, SmallPictures
+from tests.turn import coturn
 
 
 @pytest.fixture
@@ -436,14 +442,193 @@ async def test_metadata_must_fit_before_it_is_sent(open_peer: Any) -> None:
     assert peer.get_track_metadata(track) is None
 
 
+async def test_a_plain_handler_chooses_what_a_member_gets_before_it_is_told(open_peer: Any, channel: str) -> None:  # noqa: F811
+    a, b, c = open_peer(), open_peer(), open_peer()
+    yard, door = SmallPictures(64), SmallPictures(96)
+    for track in (yard, door):
+        a.add_track(track, MediaStream(), {"width": track.width})
+
+    @a.on(events.PeerJoined)
+    def choose(event: events.PeerJoined) -> None:
+        event.peer.create_data_channel("early")  # opens the connection before the choice is made
+        event.peer.choose_media([yard] if event.peer.id == b.peer_id else [door])
+
+    got: list[asyncio.Queue[Any]] = [asyncio.Queue(), asyncio.Queue()]
+    for peer, queue in zip((b, c), got, strict=True):
+        peer.on(events.PeerJoined, lambda event, queue=queue: event.peer.on(events.Track, queue.put_nowait))
+    await b.join(channel)
+    await a.join(channel)
+    await c.join(channel)
+    async with asyncio.timeout(10):
+        arrived = [await queue.get() for queue in got]
+        for event, track in zip(arrived, (yard, door), strict=True):
+            assert (event.track.id, event.metadata) == (track.id, {"width": track.width})
+            assert (await anext(iter_frames(event.track))).width == track.width
+    assert [queue.qsize() for queue in got] == [0, 0]
+
+
+async def test_a_track_that_cannot_reach_a_member_is_an_error_with_the_members_names(
+    open_peer: Any,
+    channel: str,  # noqa: F811
+) -> None:
+    a, b, c = open_peer(), open_peer(), open_peer()
+    old, foreign = SmallPictures(), EncodedVideoSource()
+    foreign.mime_type = "video/H265"
+    a.add_track(old)
+    b_at_a, _ = await met(a, b, channel)
+    seen = expect(a, events.PeerJoined)
+    await asyncio.sleep(0)
+    await c.join(channel)
+    c_at_a = (await seen).peer
+    c_at_a.choose_media([])
+    async with asyncio.timeout(10):
+        while b_at_a.state != "connected":
+            await asyncio.sleep(0.01)
+    with pytest.raises(MeteredPeerReplaceTrackError) as refused:
+        await a.replace_track(old, foreign)
+    assert refused.value.succeeded == (c_at_a.id,)
+    assert [failure.peer_id for failure in refused.value.failed] == [b_at_a.id]
+    assert "H265" in str(refused.value.failed[0].err)
+    again = SmallPictures()
+    await a.replace_track(foreign, again)
+    assert b_at_a in a.remote_peers
+
+
+# One way only -------------------------------------------------------------------------------------------
+
+
+async def test_who_joined_to_send_gets_nothing_and_who_joined_to_receive_sends_nothing(
+    open_peer: Any,
+    channel: str,  # noqa: F811
+) -> None:
+    sender, receiver, unheard = open_peer(), open_peer(), SmallPictures()
+    tracks: dict[str, list[Any]] = {"sender": [], "receiver": []}
+    arrived = asyncio.Event()
+    for name, peer in (("sender", sender), ("receiver", receiver)):
+        peer.on(
+            events.PeerJoined,
+            lambda joined, name=name: joined.peer.on(
+                events.Track, lambda event: (tracks[name].append(event), arrived.set())
+            ),
+        )
+    sender.add_track(SmallPictures(96))
+    await receiver.join(channel, media="receive")
+    third = open_peer()
+    third.add_track(unheard)
+    await third.join(channel)
+    async with asyncio.timeout(10):
+        await arrived.wait()
+        arrived.clear()
+        await sender.join(channel, media="send")
+        await arrived.wait()
+        while any(remote.state != "connected" for remote in sender.remote_peers):
+            await asyncio.sleep(0.01)
+    assert tracks["sender"] == []
+    assert len(tracks["receiver"]) == 2
+    for call in (lambda: receiver.add_track(unheard), lambda: receiver.add_stream(MediaStream([unheard]))):
+        with pytest.raises(MeteredPeerStateError, match="receive") as refused:
+            call()
+        assert refused.value.code == "invalid_state"
+    receiver.remove_track(unheard)
+    sender.add_track(SmallPictures())
+
+
+async def test_what_to_exchange_must_make_sense(open_peer: Any, channel: str) -> None:  # noqa: F811
+    peer, track = open_peer(), Scripted("video")
+    with pytest.raises(ValueError, match="both, send, receive, none"):
+        await peer.join(channel, media="video")
+    peer.add_track(track)
+    with pytest.raises(MeteredPeerStateError, match="join") as refused:
+        await peer.join(channel, media="none")
+    assert (refused.value.method, peer.state) == ("join", "idle")
+    peer.remove_track(track)
+    async with peer.joined(channel, media="none"), open_peer() as other:
+        await other.join(channel)
+        heard = expect(peer, events.Data)
+        await asyncio.sleep(0)
+        await other.send("hello")
+        assert (await heard).data == "hello"
+
+
+async def test_a_join_that_failed_decides_nothing_about_media(channel: str) -> None:  # noqa: F811
+    async with MeteredPeer(api_key=KEY, url="ws://127.0.0.1:9") as peer:
+        with pytest.raises(SignallingConnectError):
+            await peer.join(channel, media="receive")
+        peer.add_track(Scripted("video"))
+
+
+# Ways to others -----------------------------------------------------------------------------------------
+
+
+async def test_servers_of_the_application_are_used_beside_those_of_the_service(open_peer: Any, channel: str) -> None:  # noqa: F811
+    own, theirs = IceServerConfig("stun:127.0.0.1:9"), IceServerConfig("stun:127.0.0.1:19")
+    a, b = open_peer(relay_only=True, ice_servers=[own]), open_peer()
+    await met(a, b, channel)
+    a._ice_servers = (theirs,)
+    (link,) = a._members.links
+    options = link._connection._performer._options
+    assert options.ice_servers() == (own, theirs)
+    assert options.relay_only
+    with pytest.raises(TypeError):
+        open_peer(ice_servers=["stun:127.0.0.1:9"])
+
+
+async def test_members_that_want_it_meet_through_a_relay_of_the_application_only(open_peer: Any, channel: str) -> None:  # noqa: F811
+    async with coturn() as turn:
+        own = [turn.config("udp")]
+        a, b = open_peer(relay_only=True, ice_servers=own), open_peer(relay_only=True, ice_servers=own)
+        a.add_track(SmallPictures())
+        arrived = asyncio.get_running_loop().create_future()
+        b.on(events.PeerJoined, lambda event: event.peer.on(events.Track, arrived.set_result))
+        b_at_a, _ = await met(a, b, channel)
+        async with asyncio.timeout(10):
+            assert await anext(iter_frames((await arrived).track)) is not None
+        pair = (await b_at_a.stats()).pair
+        assert pair is not None
+        assert (pair.local_type, pair.remote_type) == ("relay", "relay")
+        await a.close()
+        await b.close()
+
+
+async def test_the_way_of_a_link_is_told(open_peer: Any, channel: str) -> None:  # noqa: F811
+    a, b = open_peer(), open_peer()
+    a.add_track(SmallPictures())
+    b_at_a, _ = await met(a, b, channel)
+    assert (await b_at_a.stats()).state in ("idle", "connecting")
+    async with asyncio.timeout(10):
+        while not (tracks := (await b_at_a.stats()).tracks) or not tracks[0].packets:
+            await asyncio.sleep(0.01)
+    stats = await b_at_a.stats()
+    assert (stats.state, stats.tracks[0].direction, stats.tracks[0].kind) == ("connected", "send", "video")
+
+
+async def test_many_members_at_once_are_connected_one_per_round_of_the_loop(open_peer: Any, channel: str) -> None:  # noqa: F811
+    peer = open_peer()
+    peer.add_track(SmallPictures())
+    await peer.join(channel)
+    seen: list[int] = []
+
+    def count() -> None:
+        links = peer._members.links
+        seen.append(sum(link._connection._performer.session is not None for link in links))
+
+    rounds = Rounds(count)
+    crowd = tuple(wire.PresencePeer(f"member-{number}") for number in range(40))
+    peer._client.emit(events.Presence(channel, crowd, ()))
+    async with asyncio.timeout(20):
+        while seen[-1] < 40:
+            await asyncio.sleep(0)
+    rounds.stop()
+    assert max(after - before for before, after in pairwise(seen)) == 1
+
+
 # When the service goes away -----------------------------------------------------------------------------
 
 
 async def drop(peer: MeteredPeer) -> None:
     """Cut the connection as a network does."""
-    link = peer._client._link
-    assert link is not None
-    link._socket.transport.abort()
+    for link in peer._client._lines._links.values():
+        link._socket.transport.abort()
 
 
 async def test_media_comes_back_after_each_side_lost_the_service(open_peer: Any, channel: str) -> None:  # noqa: F811
@@ -489,6 +674,45 @@ async def test_a_missing_list_of_members_is_fatal_in_the_end(open_peer: Any, cha
     await asyncio.sleep(0)
     peer._give_up()
     assert isinstance((await fatal).err, ReconcileTimeoutError)
+
+
+async def test_what_happens_to_the_connection_to_the_service_is_told(open_peer: Any, channel: str) -> None:  # noqa: F811
+    peer, told = open_peer(), []
+    kinds = (events.Connected, events.Disconnected, events.ServerError, events.GoingAway)
+    for event_type in (*kinds, events.StateChange):
+        peer.on(event_type, told.append)
+    await peer.join(channel)
+    peer._client.emit(events.ServerError("over_message_quota"))
+    back = expect(peer, events.StateChange, where=lambda event: event.to == "joined")
+    await asyncio.sleep(0)
+    await drop(peer)
+    await back
+    names = [type(event).__name__ if not isinstance(event, events.StateChange) else event.to for event in told]
+    assert names == [
+        "joining", "Connected", "joined", "ServerError", "Disconnected", "reconnecting", "Connected", "joined",
+    ]  # fmt: skip
+
+
+async def test_an_announced_shutdown_is_told(open_peer: Any, channel: str) -> None:  # noqa: F811
+    peer = open_peer()
+    await peer.join(channel)
+    warned = expect(peer, events.GoingAway)
+    await asyncio.sleep(0)
+    peer._client.emit(events.GoingAway(1500))
+    assert (await warned).retry_after_ms == 1500
+
+
+async def test_floods_of_presence_and_of_strangers_are_bounded(open_peer: Any, channel: str) -> None:  # noqa: F811
+    peer = open_peer()
+    await peer.join(channel)
+    for flood in range(4):
+        crowd = tuple(wire.PresencePeer(f"{flood}-{number}") for number in range(1000))
+        peer._client.emit(events.Presence(channel, crowd, ()))
+        peer._client.emit(events.Presence(channel, (), crowd[::2]))
+        peer._client.emit(events.Direct(f"stranger {flood}", {"kind": "nothing"}))
+    assert len(peer.remote_peers) <= 256
+    assert peer._members.refused_members > 0
+    await peer.send("still here")
 
 
 @pytest.mark.parametrize(

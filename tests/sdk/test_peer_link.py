@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from metered_realtime import events
-from metered_realtime.frames import Description, TrackMetadata
+from metered_realtime.frames import Description, IceCandidate, TrackMetadata
 from metered_realtime.media.encoded import EncodedVideoSource
 from metered_realtime.media.frames import iter_frames
+from metered_realtime.stats import PeerStats
 from metered_realtime.streams import MediaStream
 from tests.sdk.wired import AudioStreamTrack, End, SmallPictures, wired
 
@@ -225,3 +226,262 @@ async def test_both_sides_may_add_tracks_one_after_the_other() -> None:
         await polite.track()
         polite.add(SmallPictures())
         await impolite.track(1)
+
+
+# What one peer gets ---------------------------------------------------------------------------------------
+
+
+def said(end: End) -> list[tuple[str, object]]:
+    return [(each.track_id, each.metadata) for each in end.sent if isinstance(each, TrackMetadata)]
+
+
+async def test_a_peer_gets_what_was_chosen_for_it_and_hears_of_nothing_else() -> None:
+    async with wired() as (polite, impolite, _):
+        yard, door = SmallPictures(64), SmallPictures(96)
+        polite.link.choose_media([yard])
+        polite.add(yard, MediaStream(id="yard"), {"name": "yard"})
+        polite.add(door, MediaStream(id="door"), {"name": "door"})
+        event = await impolite.track()
+        assert (await frames_of(event.track))[0].width == 64
+        assert said(polite) == [(yard.id, {"name": "yard"})]
+        assert len(impolite.all(events.Track)) == 1
+        assert polite.media.get(door).source.is_idle  # nobody gets it: it is not read
+
+
+async def test_a_choice_may_change_at_any_time() -> None:
+    async with wired() as (polite, impolite, _):
+        yard, door = SmallPictures(64), SmallPictures(96)
+        door_stream = MediaStream(id="door")
+        polite.add(yard, MediaStream(id="yard"), {"name": "yard"})
+        polite.add(door, door_stream, {"name": "door"})
+        await impolite.track(1)
+        polite.link.choose_media([door_stream])
+        removed = (await impolite.until(lambda: impolite.all(events.StreamRemoved)))[0]
+        assert removed.stream.id == "yard"
+        await polite.until(lambda: polite.media.get(yard).source.is_idle)
+        polite.link.choose_media(None)
+        again = await impolite.track(2)
+        assert (again.track.id, again.metadata) == (yard.id, {"name": "yard"})
+        assert (await frames_of(again.track))[0].width == 64
+        told = [entry for entry in said(polite) if entry[0] == yard.id]
+        assert told == [(yard.id, {"name": "yard"}), (yard.id, None), (yard.id, {"name": "yard"})]
+
+
+async def test_the_same_choice_again_says_nothing() -> None:
+    async with wired() as (polite, impolite, _):
+        track = SmallPictures()
+        polite.add(track, MediaStream(id="s"), {"a": 1})
+        await frames_of((await impolite.track()).track)
+        sent = len(polite.sent)
+        for choice in ([track], None, [track, SmallPictures()]):
+            polite.link.choose_media(choice)
+        await asyncio.sleep(0.1)
+        assert len(polite.sent) == sent
+
+
+async def test_a_choice_outlives_loss_rename_and_renewal() -> None:
+    async with wired() as (polite, impolite, _):
+        yard, door = SmallPictures(64), SmallPictures(96)
+        polite.link.choose_media([yard])
+        for track in (yard, door):
+            polite.add(track, None, {"width": track.width})
+        await frames_of((await impolite.track()).track)
+        polite.link.signalling_lost()
+        polite.link.signalling_back(None, polite=True, renamed=False)
+        polite.link.signalling_lost()
+        polite.link.signalling_back(None, polite=True, renamed=True)
+        assert (await frames_of((await impolite.track(1)).track))[0].width == 64
+        await impolite.link.pc.close()
+        assert (await frames_of((await impolite.track(2)).track))[0].width == 64
+        assert {track_id for track_id, _ in said(polite)} == {yard.id}
+        assert polite.media.get(door).source.is_idle
+
+
+async def test_a_choice_follows_a_replacement() -> None:
+    async with wired() as (polite, impolite, _):
+        old, new, other = SmallPictures(64), SmallPictures(96), SmallPictures(32)
+        polite.link.choose_media([old])
+        local = polite.add(old, None, {"a": 1})
+        unchosen = polite.add(other, None, {"b": 1})
+        received = (await impolite.track()).track
+        await frames_of(received)
+        assert polite.link.track_replaced(local, polite.media.replace(old, new)) is None
+        async with asyncio.timeout(10):
+            async for frame in iter_frames(received):
+                if frame.width == 96:
+                    break
+        another = SmallPictures(48)
+        assert polite.link.track_replaced(unchosen, polite.media.replace(other, another)) is None
+        assert said(polite) == [(old.id, {"a": 1}), (old.id, None), (new.id, {"a": 1})]
+        assert len(impolite.all(events.Track)) == 1
+
+
+async def test_what_is_neither_track_nor_stream_changes_nothing() -> None:
+    async with wired() as (polite, impolite, _):
+        track = SmallPictures()
+        polite.link.choose_media([track])
+        with pytest.raises(TypeError):
+            polite.link.choose_media(["yard"])
+        polite.add(track)
+        assert await frames_of((await impolite.track()).track)
+
+
+async def test_a_peer_that_left_may_be_chosen_for_without_effect() -> None:
+    async with wired() as (polite, _, _):
+        polite.link.leave()
+        polite.link.choose_media([])
+        assert polite.link.state == "closed"
+
+
+# One way only ---------------------------------------------------------------------------------------------
+
+
+async def test_who_receives_nothing_is_sent_nothing_and_still_sends() -> None:
+    async with wired(polite_receives=False) as (polite, impolite, _):
+        unseen = SmallPictures(96)
+        impolite.add(unseen, MediaStream(id="unseen"), {"a": 1})
+        await impolite.connected()
+        polite.add(SmallPictures(64), MediaStream(id="seen"), {"b": 1})
+        assert (await frames_of((await impolite.track()).track))[0].width == 64
+        directions = [each.currentDirection for each in impolite.link.pc.getTransceivers()]
+        assert sorted(directions) == ["inactive", "recvonly"]
+        assert polite.all(events.Track) == []
+        assert impolite.media.get(unseen).source.is_idle  # the other side does not even read it
+        assert not polite.all(events.NegotiationError) + impolite.all(events.NegotiationError)
+
+
+async def test_who_receives_nothing_keeps_to_it_when_the_connection_is_made_anew() -> None:
+    async with wired(polite_receives=False) as (polite, impolite, _):
+        impolite.add(SmallPictures(96))
+        polite.add(SmallPictures(64))
+        await frames_of((await impolite.track()).track)
+        await impolite.link.pc.close()
+        await frames_of((await impolite.track(1)).track)
+        assert polite.all(events.Track) == []
+        assert not any("recv" in each.currentDirection for each in polite.link.pc.getTransceivers())
+
+
+async def test_data_channels_need_no_media() -> None:
+    async with wired(polite_receives=False) as (polite, impolite, _):
+        impolite.add(SmallPictures())
+        channel = polite.link.create_data_channel("x")
+        await polite.until(lambda: channel.readyState == "open")
+        assert polite.all(events.Track) == []
+
+
+# How it does ----------------------------------------------------------------------------------------------
+
+
+async def test_statistics_of_a_link_without_a_connection_are_empty() -> None:
+    async with wired() as (polite, _, _):
+        assert await polite.link.stats() == PeerStats(state="idle")
+        polite.link.leave()
+        assert (await polite.link.remote.stats()).state == "closed"
+
+
+async def test_statistics_tell_what_is_sent_and_received(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metered_realtime.stats.MIN_INTERVAL_S", 0.0)
+    async with wired() as (polite, impolite, _):
+        picture = SmallPictures()
+        polite.add(picture)
+        polite.add(AudioStreamTrack())
+        tracks = [(await impolite.track(number)).track for number in range(2)]
+        for track in tracks:
+            await frames_of(track)
+        first, _ = await polite.link.stats(), await impolite.link.stats()
+        for track in tracks:
+            await frames_of(track, 10)
+        ours, theirs = await polite.link.stats(), await impolite.link.stats()
+        assert (ours.state, theirs.state) == ("connected", "connected")
+        sent = {track.kind: track for track in ours.tracks}
+        received = {track.kind: track for track in theirs.tracks}
+        assert {track.direction for track in ours.tracks} == {"send"}
+        assert {track.direction for track in theirs.tracks} == {"receive"}
+        for kind, codec in (("video", "video/VP8"), ("audio", "audio/opus")):
+            assert sent[kind].codec == received[kind].codec == codec
+            assert sent[kind].ssrc == received[kind].ssrc
+            assert sent[kind].track_id == received[kind].track_id
+            assert received[kind].packets > 3
+            assert received[kind].bytes > 0
+            assert received[kind].bitrate_bps > 0 < sent[kind].bitrate_bps
+            assert received[kind].lost == 0
+        assert sent["video"].track_id == picture.id
+        assert ours.bytes_sent > first.bytes_sent
+        assert theirs.packets_received > 0
+        assert ours.dropped_signals == 0
+        assert ours.pair is not None
+        assert (ours.pair.local_type, ours.pair.protocol) == ("host", "udp")
+        assert theirs.pair is not None
+        assert (ours.pair.local_address, ours.pair.remote_address) == (
+            theirs.pair.remote_address,
+            theirs.pair.local_address,
+        )
+
+
+async def test_statistics_may_be_asked_for_all_through_a_renewal() -> None:
+    async with wired() as (polite, impolite, _):
+        polite.add(SmallPictures())
+        await frames_of((await impolite.track()).track)
+        asked: list[PeerStats] = []
+
+        async def ask() -> None:
+            while True:
+                asked.append(await polite.link.stats())
+                asked.append(await impolite.link.stats())
+                await asyncio.sleep(0)
+
+        asking = asyncio.create_task(ask())
+        await impolite.link.pc.close()
+        await frames_of((await impolite.track(1)).track)
+        assert not asking.done()
+        asking.cancel()
+        assert {stats.state for stats in asked} >= {"connected", "reconnecting"}
+
+
+# Renewal is told ------------------------------------------------------------------------------------------
+
+
+async def test_a_replaced_connection_is_told_at_a_moment_when_channels_can_be_opened_again() -> None:
+    async with wired() as (polite, impolite, _):
+        opened = [polite.link.create_data_channel("x")]
+        polite.link.remote.on(events.ConnectionReset, lambda event: opened.append(polite.link.create_data_channel("x")))
+        await polite.until(lambda: opened[0].readyState == "open")
+        assert polite.all(events.ConnectionReset) == []
+        await impolite.link.pc.close()
+        await polite.until(lambda: polite.all(events.ConnectionReset))
+        await polite.until(lambda: opened[1].readyState == "open")
+        await impolite.until(lambda: len(impolite.all(events.DataChannelOpened)) == 2)
+
+
+# Hostile --------------------------------------------------------------------------------------------------
+
+
+async def test_floods_of_a_peer_are_bounded_and_counted() -> None:
+    async with wired() as (polite, impolite, _):
+        polite.add(SmallPictures())
+        await frames_of((await impolite.track()).track)
+        for number in range(3000):
+            impolite.link.receive(TrackMetadata(f"t{number}", {"n": number}, "video", "s"))
+            impolite.link.receive(Description("offer", f"v=0 {number}"))
+            impolite.link.receive(IceCandidate({"candidate": f"candidate:{number}"}))
+        assert len(impolite.link._track_metadata) <= 512
+        stats = await impolite.link.stats()
+        assert stats.dropped_signals > 5000
+        await frames_of(impolite.all(events.Track)[0].track)  # and what worked goes on
+        await impolite.until(lambda: not impolite.link._connection._inputs)
+        polite.add(SmallPictures(96))
+        assert (await frames_of((await impolite.track(1)).track))[0].width == 96
+
+
+async def test_a_change_of_the_network_interrupts_nothing() -> None:
+    async with wired() as (polite, impolite, _):
+        polite.link.network_changed()  # before there is a connection: nothing to do
+        polite.add(SmallPictures())
+        received = (await impolite.track()).track
+        await frames_of(received)
+        before = polite.link.pc
+        for _ in range(3):
+            polite.link.network_changed()
+        assert len(await frames_of(received, 20)) == 20
+        assert polite.link.pc is before
+        assert not polite.all(events.ConnectionReset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,9 +31,9 @@ def receivers(ended: list[ReceivedMedia]) -> Receivers:
 
 
 def decoder(receivers: Receivers, mid: str = "0") -> Any:
-    remote_track = SimpleNamespace()
-    receivers.connect(mid, remote_track)
-    return remote_track._queue
+    receiver = SimpleNamespace(track=SimpleNamespace(kind="video"), _RTCRtpReceiver__decoder_error=threading.Event())
+    receivers.connect(mid, receiver)
+    return receiver.track._queue
 
 
 async def test_a_section_that_sends_becomes_a_track_and_frames_reach_it(receivers: Receivers) -> None:
@@ -89,3 +90,21 @@ async def test_stopping_ends_every_track_in_silence(receivers: Receivers, ended:
     receivers.stop()
     assert media.track.readyState == "ended"
     assert ended == []
+
+
+async def test_where_nothing_is_received_no_track_begins_and_no_section_says_otherwise(ended: list[Any]) -> None:
+    receivers = Receivers(ended.append, is_open=False)
+    frames = decoder(receivers)
+    assert receivers.settle(said(picture())).added == ()
+    assert list(receivers) == []
+    await frames.put("nowhere")
+    directions = ["sendrecv", "recvonly", "sendonly", "inactive"]
+    transceivers = [SimpleNamespace(direction=direction) for direction in directions]
+    receivers.set_directions(transceivers)
+    assert [each.direction for each in transceivers] == ["sendonly", "inactive", "sendonly", "inactive"]
+
+
+def test_where_media_is_received_directions_stay(receivers: Receivers) -> None:
+    transceiver = SimpleNamespace(direction="sendrecv")
+    receivers.set_directions([transceiver])
+    assert transceiver.direction == "sendrecv"

@@ -10,24 +10,39 @@ from typing import Any
 import pytest
 
 from metered_realtime import aiortc_adapter
+from metered_realtime.connection_performer import SessionOptions
 from metered_realtime.description import read_description
+from metered_realtime.ice_servers import IceServerConfig
 from metered_realtime.local_media import LocalMedia
 from metered_realtime.media.encoded import EncodedVideoSource
 from metered_realtime.receivers import MediaChange
 from metered_realtime.rtc_session import MAX_CANDIDATES, RtcSession, SessionEvents
+from metered_realtime.trickle import CandidateInit
 from tests.sdk.wired import SmallPictures
 
 
 class Recorded(RtcSession):
-    def __init__(self, **more: Any) -> None:
+    def __init__(self, *, receives: bool = True, relay_only: bool = False, **more: Any) -> None:
         self.states: list[str] = []
         self.changes: list[MediaChange] = []
         self.channels: list[Any] = []
         numbers = itertools.count(1)
+        self.candidates: list[CandidateInit] = []
+        self.paths: list[bool] = []
         events = SessionEvents(
-            lambda session, state: self.states.append(state), self.changes.append, self.channels.append
+            state_changed=lambda session, state: self.states.append(state),
+            media_changed=self.changes.append,
+            channel_opened=self.channels.append,
+            candidate_found=lambda session, init: self.candidates.append(init),
+            path_changed=lambda session, is_found: self.paths.append(is_found),
         )
-        super().__init__((), events, lambda: f"e{next(numbers)}", **more)
+        self.asked = 0
+        options = SessionOptions(self._servers, relay_only=relay_only, receives=receives)
+        super().__init__(options, events, lambda: f"e{next(numbers)}", **more)
+
+    def _servers(self) -> tuple[IceServerConfig, ...]:
+        self.asked += 1
+        return ()
 
     def wants(self, *tracks: Any) -> None:
         media = LocalMedia()
@@ -36,10 +51,10 @@ class Recorded(RtcSession):
         self.sync(media)
 
 
-async def agree(offerer: RtcSession, answerer: RtcSession) -> None:
-    sdp, _ = await offerer.make_offer(None, with_channel=True)
+async def agree(offerer: RtcSession, answerer: RtcSession, *, restart: bool = False) -> None:
+    sdp, _ = await offerer.make_offer(None, with_channel=True, restart=restart)
     assert sdp is not None
-    answer, _ = await answerer.take_offer(sdp, read_description(sdp))
+    answer, _ = await answerer.take_offer(sdp, read_description(sdp), restart=restart)
     await offerer.take_answer(answer, read_description(answer))
 
 
@@ -184,3 +199,56 @@ async def test_after_the_end_nothing_is_told(pair: tuple[Recorded, Recorded]) ->
     assert (len(theirs.states), len(theirs.changes)) == before
     assert not theirs.is_usable
     assert theirs.need == "nothing"
+
+
+async def test_a_restart_asks_for_the_servers_anew_and_keeps_the_connection(pair: tuple[Recorded, Recorded]) -> None:
+    ours, theirs = pair
+    assert not ours.can_restart
+    ours.wants(SmallPictures())
+    await agree(ours, theirs)
+    await until(lambda: ours.states[-1:] == ["connected"] == theirs.states[-1:])
+    assert (ours.can_restart, ours.asked, theirs.asked) == (True, 1, 1)
+    before = [read_description(text) for text in ours.descriptions]
+    ours.paths.clear()
+    await agree(ours, theirs, restart=True)
+    assert (ours.asked, theirs.asked) == (2, 2)
+    after = [read_description(text) for text in ours.descriptions]
+    assert all(later.is_restart_of(earlier) for earlier, later in zip(before, after, strict=True))
+    await until(lambda: ours.paths == [True])
+    assert ours.state == theirs.state == "connected"
+    assert ours.need == theirs.need == "nothing"
+
+
+async def test_a_restart_that_is_taken_back_leaves_the_credentials_of_before(pair: tuple[Recorded, Recorded]) -> None:
+    ours, theirs = pair
+    ours.wants(SmallPictures())
+    await agree(ours, theirs)
+    await until(lambda: ours.states[-1:] == ["connected"])
+    before = aiortc_adapter.local_ufrag(ours.pc)
+    await ours.make_offer(None, with_channel=True, restart=True)
+    assert aiortc_adapter.local_ufrag(ours.pc) != before
+    ours.take_back_offer()
+    assert aiortc_adapter.local_ufrag(ours.pc) == before
+    await agree(theirs, ours)
+    assert ours.state == "connected"
+
+
+async def test_a_description_is_followed_by_the_end_of_candidates_once_gathering_is_done(
+    pair: tuple[Recorded, Recorded],
+) -> None:
+    ours, _ = pair
+    ours.wants(SmallPictures())
+    sdp, _ = await ours.make_offer(None, with_channel=True)
+    assert sdp is not None
+    told = ours.described(sdp)
+    await until(lambda: [*told, *ours.candidates] == [None])
+    assert ours.described(sdp) == [None]  # sent again
+
+
+async def test_with_relayed_candidates_alone_nothing_of_this_host_is_told() -> None:
+    session = Recorded(relay_only=True)
+    session.wants(SmallPictures())
+    sdp, _ = await session.make_offer(None, with_channel=True)
+    assert sdp is not None
+    assert "a=candidate:" not in sdp
+    await session.aclose()

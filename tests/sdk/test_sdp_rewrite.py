@@ -9,10 +9,12 @@ import pytest
 from metered_realtime.description import read_description, split_sections
 from metered_realtime.sdp_rewrite import (
     arrange_offer,
+    drop_end_of_candidates,
     keep_usable_candidates,
     pin_numbers,
     reject_sections,
     revive_rejected,
+    say_trickle,
     usable_candidate,
 )
 
@@ -53,6 +55,19 @@ def test_names_and_the_end_mark_are_dropped_and_addresses_kept() -> None:
 # Arrangement ------------------------------------------------------------------------------------------
 
 
+def test_every_section_says_once_that_candidates_may_come_later() -> None:
+    sdp = HEAD + VIDEO + TRANSPORT + VIDEO.replace("mid:0", "mid:1") + TRANSPORT
+    said = say_trickle(sdp)
+    assert said.count("a=ice-pwd:p\r\na=ice-options:trickle\r\n") == 2
+    assert read_description(said).trickles
+    assert say_trickle(said) == said
+
+
+def test_the_word_that_there_are_no_more_candidates_is_left_out() -> None:
+    sdp = HEAD + VIDEO + "a=candidate:1 1 udp 1 192.0.2.7 5 typ host\r\na=end-of-candidates\r\n"
+    assert drop_end_of_candidates(sdp) == sdp.replace("a=end-of-candidates\r\n", "")
+
+
 def test_sections_are_put_in_order_and_renamed() -> None:
     offer = HEAD + "m=audio 9 X 0\r\na=mid:0\r\n" + "m=application 9 X\r\na=mid:1\r\n"
     arranged = arrange_offer(offer, [(1, "0"), (0, "e1")])
@@ -70,7 +85,7 @@ def test_an_arrangement_must_name_every_section_once() -> None:
 
 def test_the_first_offer_uses_the_usual_extension_numbers() -> None:
     offer = HEAD + VIDEO + f"a=extmap:1 {MID}\r\na=extmap:3 {TIME}\r\n"
-    assert pin_numbers(offer, []) == HEAD + VIDEO + f"a=extmap:4 {MID}\r\na=extmap:2 {TIME}\r\n"
+    assert pin_numbers(offer, []) == HEAD + VIDEO + f"a=extmap:9 {MID}\r\na=extmap:2 {TIME}\r\n"
 
 
 def test_a_later_offer_keeps_the_extension_numbers_of_the_session() -> None:

@@ -130,3 +130,29 @@ async def test_a_later_connection_sends_what_this_one_did_and_knows_where(pc: An
     assert next(iter(again)).prior_mid == "e1"
     for each in (before, after, again):
         each.stop()
+
+
+async def test_another_track_of_a_refused_codec_opens_no_section_and_reads_nothing(pc: Any) -> None:
+    senders, first, second = Senders(), local(EncodedVideoSource()), local(EncodedVideoSource())
+    senders.sync([first])
+    senders.open_sections(pc)
+    (sender,) = senders
+    sender.transceiver._set_mid("e1")
+    senders.settle(told(Section("video", "e1", "sendonly")), told(Section("video", "e1", is_rejected=True)))
+    assert "video/H264" in str(senders.refusal(first))
+    assert not senders.replace(first, second)
+    senders.sync([second])
+    assert [each.local for each in senders] == [second]
+    assert "refused" in str(senders.refusal(second))
+    assert not sender.track.is_fed
+    assert senders.open_sections(pc) == []
+    senders.stop()
+
+
+async def test_why_a_track_is_not_sent_is_known_before_it_is_offered(pc: Any) -> None:
+    senders, camera, picture = Senders(), EncodedVideoSource(), local(Scripted("video"))
+    camera.mime_type = "video/H265"
+    senders.sync([picture])
+    assert "H265" in str(senders.refusal(local(camera)))
+    assert senders.refusal(picture) is None
+    senders.stop()

@@ -11,7 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from metered_realtime import errors, events, wire
 from metered_realtime.options import ReconnectOptions, SubscribeOptions
-from metered_realtime.session import ACK_TIMEOUT_S, OVER_LIMIT_FLOOR_S, REPLAY_TRIES, WELCOME_TIMEOUT_S, Session
+from metered_realtime.requests_in_flight import ACK_TIMEOUT_S, REPLAY_TRIES
+from metered_realtime.session import GOING_AWAY_PATIENCE_S, OVER_LIMIT_FLOOR_S, WELCOME_TIMEOUT_S, Session
 from metered_realtime.session_actions import Dial, End, HangUp, Log, Notify, Ready, Settle, Transmit
 
 WELCOME = wire.encode(wire.Welcome("me", None, 1, 65536))
@@ -126,18 +127,47 @@ def test_over_limit_waits_at_least_thirty_seconds_once():
     assert session.next_timer() == 1.0
 
 
+def waits_after_going_away(luck, *, code=1001, retry_after_ms=7000):
+    session = connected(random=lambda: luck)
+    session.receive_text(json.dumps({"type": "going_away", "retryAfterMs": retry_after_ms}), 0.0)
+    session.socket_closed(code, "", 1.0)
+    return session.next_timer() - 1.0
+
+
+@pytest.mark.parametrize("luck", [0.0, 0.5, 0.99])
+def test_going_away_is_obeyed_and_not_by_all_clients_at_one_moment(luck):
+    assert waits_after_going_away(luck) == pytest.approx(7.0 * (1 + 0.2 * luck))
+
+
 def test_longer_wait_of_going_away_outlasts_over_limit():
-    session = connected()
-    session.receive_text('{"type":"going_away","retryAfterMs":60000}', 0.0)
-    session.socket_closed(4010, "", 0.0)
-    assert session.next_timer() == 60.0
+    assert waits_after_going_away(0.0, code=4010, retry_after_ms=60_000) == 60.0
 
 
-def test_going_away_is_obeyed():
+def test_longer_wait_of_over_limit_outlasts_going_away():
+    assert waits_after_going_away(0.5, code=4010) == OVER_LIMIT_FLOOR_S
+
+
+def test_a_service_that_said_it_goes_and_stays_is_left():
     session = connected()
     session.receive_text('{"type":"going_away","retryAfterMs":7000}', 0.0)
-    session.socket_closed(1001, "", 1.0)
-    assert session.next_timer() == 8.0
+    now_s = 0.0
+    while now_s < 7.0 + GOING_AWAY_PATIENCE_S:
+        assert of(HangUp, session.handle_timer(now_s)) == []
+        now_s = session.next_timer()
+        session.receive_text('{"type":"pong"}', now_s)
+    assert of(HangUp, session.handle_timer(now_s)) == [HangUp(4000, "the service is going away")]
+    session.socket_closed(4000, "", now_s)
+    assert session.next_timer() == now_s + 0.5
+
+
+def test_going_away_of_one_connection_is_forgotten_with_the_next():
+    session = connected()
+    session.receive_text('{"type":"going_away","retryAfterMs":7000}', 0.0)
+    session.socket_closed(1001, "", 0.0)
+    session.socket_opened(8.0)
+    session.receive_text(WELCOME, 8.0)
+    session.socket_closed(1006, "", 9.0)
+    assert session.next_timer() == 9.5
 
 
 def test_attempts_are_counted_to_the_limit():
@@ -195,7 +225,7 @@ def test_request_of_a_client_that_is_closing_is_refused():
 
 def test_new_life_starts_without_the_subscriptions_of_the_last():
     session = connected()
-    session.subscriptions = {"a": SubscribeOptions()}
+    session.subscriptions.update({"a": SubscribeOptions()})
     session.stop(1000, "bye")
     session.stopped()
     session.start()
@@ -227,7 +257,7 @@ def replayed(session, now_s):
 
 def test_subscriptions_are_renewed_after_a_reconnect():
     session = connected()
-    session.subscriptions = {"a": SubscribeOptions(), "b": SubscribeOptions(include_sender_metadata=True)}
+    session.subscriptions.update({"a": SubscribeOptions(), "b": SubscribeOptions(include_sender_metadata=True)})
     frames = replayed(session, 1.0)
     assert [(frame["channel"], frame.get("includeSenderMetadata")) for frame in frames] == [("a", None), ("b", True)]
     assert session.receive_text(json.dumps({"type": "ack", "requestId": frames[0]["requestId"]}), 1.0) == []
@@ -235,7 +265,7 @@ def test_subscriptions_are_renewed_after_a_reconnect():
 
 def test_refused_renewal_is_retried_three_times_two_seconds_apart():
     session = connected()
-    session.subscriptions = {"a": SubscribeOptions()}
+    session.subscriptions.update({"a": SubscribeOptions()})
     [frame] = replayed(session, 0.0)
     now_s, tries = 0.0, 1
     while True:
@@ -252,7 +282,7 @@ def test_refused_renewal_is_retried_three_times_two_seconds_apart():
 
 def test_renewal_is_dropped_when_the_application_unsubscribed_meanwhile():
     session = connected()
-    session.subscriptions = {"a": SubscribeOptions()}
+    session.subscriptions.update({"a": SubscribeOptions()})
     [frame] = replayed(session, 0.0)
     session.receive_text(json.dumps({"type": "error", "requestId": frame["requestId"], "code": "x"}), 0.0)
     session.subscriptions.clear()
@@ -295,13 +325,16 @@ class SessionLife(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.session = new_session()
+        self.session = self.make_session()
         self.now_s = 0.0
         self.dialling = self.open = self.ended = self.ready = False
         self.asked: set[str] = set()
         self.settled: list[str] = []
         self.count = 0
         self.do(self.session.start())
+
+    def make_session(self):
+        return new_session()
 
     def do(self, actions):
         for action in actions:
@@ -392,9 +425,9 @@ class SessionLife(RuleBasedStateMachine):
     @invariant()
     def every_request_is_settled_at_most_once_and_none_is_forgotten(self):
         assert len(self.settled) == len(set(self.settled))
-        assert self.asked - set(self.settled) <= set(self.session._pending)
-        if not self.open:
-            assert not self.session._pending
+        assert all(each in self.session._requests for each in self.asked - set(self.settled))
+        if not self.open and self.session.state != "connected":
+            assert not len(self.session._requests)
 
     @invariant()
     def a_living_session_always_has_something_to_wait_for(self):

@@ -345,7 +345,7 @@ async def test_token_provider_that_closes_the_client_is_not_dialled_for(server):
     client = SignallingClient(token_provider=provider, url=server.url)
     with pytest.raises(SignallingError):
         await client.connect()
-    await asyncio.wait([client._supervisor])
+    await asyncio.wait([client._lines._supervisor])
     assert client.state == "closed"
     assert server.connections == []
 
@@ -402,7 +402,7 @@ async def test_missing_welcome_ends_the_attempt(server, monkeypatch):
 
 
 async def test_missing_ack_times_out(server, client, monkeypatch):
-    monkeypatch.setattr(session_module, "ACK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("metered_realtime.requests_in_flight.ACK_TIMEOUT_S", 0.05)
     server.answer = lambda frame: []
     await client.connect()
     with pytest.raises(AckTimeoutError) as late:
@@ -443,7 +443,7 @@ async def test_closed_client_can_connect_again_and_subscribes_anew(server, clien
 def test_client_works_in_one_event_loop_after_the_other():
     async def use():
         async with scripted_server() as running:
-            client._find_url = SignallingClient(api_key=KEY, url=running.url)._find_url
+            client._lines._find_url = SignallingClient(api_key=KEY, url=running.url)._lines._find_url
             async with client:
                 await client.publish("room", 1)
 

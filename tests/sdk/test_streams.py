@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metered_realtime.streams import MediaStream
+from metered_realtime.streams import MediaStream, check_track
 
 
 def test_tracks_by_kind_in_order() -> None:
@@ -39,3 +39,9 @@ def test_ids_are_random_unless_given() -> None:
 def test_an_id_that_cannot_travel_is_refused(stream_id: str) -> None:
     with pytest.raises(ValueError, match="stream id"):
         MediaStream(id=stream_id)
+
+
+@pytest.mark.parametrize("what", [None, 5, "track", MediaStream()], ids=str)
+def test_what_is_no_track_is_told_so(what):
+    with pytest.raises(TypeError, match="kind"):
+        check_track(what)

@@ -32,7 +32,7 @@ class SmallPictures(VideoStreamTrack):
 class End:
     """One member as the other side's gateway to us, with everything it was told."""
 
-    def __init__(self, name: str, *, polite: bool) -> None:
+    def __init__(self, name: str, *, polite: bool, receives: bool = True) -> None:
         self.name = name
         self.media = LocalMedia()
         self.outgoing: asyncio.Queue[tuple[Envelope, Callable[[], None]]] = asyncio.Queue()
@@ -45,13 +45,15 @@ class End:
             ice_servers=lambda: (),
             send=self._send,
             post=lambda envelope, on_lost: self.outgoing.put_nowait((envelope, on_lost)),
+            receives=receives,
         )
         self.told: list[Any] = []
         for event_type in (
             events.StateChange, events.Track, events.StreamAdded, events.StreamRemoved, events.DataChannelOpened,
-            events.NegotiationError, events.IceCandidateError,
+            events.NegotiationError, events.IceCandidateError, events.ConnectionReset,
         ):  # fmt: skip
             self.link.remote.on(event_type, self.told.append)
+        self.link.start()
 
     async def _send(self, data: Any) -> None:
         self.told.append(data)
@@ -60,13 +62,13 @@ class End:
         self.media.add(track, self.media.describe(track, stream, metadata))
         local = self.media.get(track)
         assert local is not None
-        self.link.tracks_added([local])
+        self.link.media_changed()
         return local
 
     def remove(self, track: Any) -> None:
         removed = self.media.remove(track)
         assert removed is not None
-        self.link.track_removed(removed)
+        self.link.media_changed()
 
     def all(self, event_type: type[Any]) -> list[Any]:
         return [event for event in self.told if isinstance(event, event_type)]
@@ -111,9 +113,9 @@ class Wires:
 
 
 @asynccontextmanager
-async def wired(delay_s: float = 0.0) -> AsyncIterator[tuple[End, End, Wires]]:
+async def wired(delay_s: float = 0.0, *, polite_receives: bool = True) -> AsyncIterator[tuple[End, End, Wires]]:
     """A polite and an impolite end, and the wires between them."""
-    polite, impolite = End("polite", polite=True), End("impolite", polite=False)
+    polite, impolite = End("polite", polite=True, receives=polite_receives), End("impolite", polite=False)
     wires = Wires(polite, impolite, delay_s)
     running = asyncio.create_task(wires.run())
     try:

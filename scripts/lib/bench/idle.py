@@ -12,6 +12,7 @@ from pathlib import Path
 
 from scripts.lib import peers
 from scripts.lib.bench.report import Mark, Row, print_report
+from scripts.lib.process_cost import cpu_s, rss_mb
 
 STARTS = 5
 SETTLE_S = 4.0
@@ -38,19 +39,6 @@ telemetry: {{routes: [{{topic: sensors/#}}]}}
 CAMERA = """
 cameras: {yard: {source: "rtsp://127.0.0.1:9/cam"}}
 """
-
-
-def rss_mb(pid: int) -> float:
-    """Return the resident memory of a process."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
-    return kib / 1024
-
-
-def cpu_s(pid: int) -> float:
-    """Return the CPU time of all threads of a process, to the nanosecond."""
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
 
 async def ready_s(config: Path, state: dict[str, str]) -> float:

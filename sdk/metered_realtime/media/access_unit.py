@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from metered_realtime.media.h264 import NAL_IDR, nal_type, split_annex_b
+
 CLOCK_RATE = 90_000
 """Ticks per second of every `pts_90k` (RFC 6184 section 8.2.1)."""
 
@@ -21,9 +23,9 @@ class Unit(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AccessUnit:
-    """One complete H.264 picture (RFC 6184 section 1.2), ready to be decoded or sent.
+    """One complete encoded picture (RFC 6184 section 1.2), ready to be decoded or sent.
 
-    `data` is Annex-B; a key unit carries its SPS and PPS in front. `pts_90k` is in ticks of 1/90000 s,
+    `data` of H.264 is Annex-B; a key unit carries its SPS and PPS in front. `pts_90k` is in ticks of 1/90000 s,
     unwrapped, and never goes backwards within one source (equal values occur).
     """
 
@@ -35,3 +37,8 @@ class AccessUnit:
     def size_bytes(self) -> int:
         """Length of `data` in bytes."""
         return len(self.data)
+
+    @classmethod
+    def from_annex_b(cls, data: bytes, pts_90k: int) -> AccessUnit:
+        """Return an H.264 picture as an encoder or a file gives it; it is a key unit if it holds an IDR slice."""
+        return cls(data, pts_90k, any(nal_type(nal) == NAL_IDR for nal in split_annex_b(data)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,22 +9,30 @@ from fractions import Fraction
 from typing import Any
 
 import av
-from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+from aiortc.mediastreams import MediaStreamTrack
 
 from metered_realtime.media.access_unit import CLOCK_RATE, AccessUnit
-from metered_realtime.media.fanout import ReaderQueue
+from metered_realtime.media.encoded_reader import EncodedReader, SharedUnit
 from metered_realtime.media.gop import DEFAULT_MAX_BYTES, GopRing
+from metered_realtime.media.packed import PackedUnit
+
+MIME_TYPES = ("video/H264", "video/VP8")
+# Viewers that come or lose pictures together share one new key frame.
+KEY_FRAME_INTERVAL_S = 0.5
 
 _TIME_BASE = Fraction(1, CLOCK_RATE)
 # A restarted source continues at least this much later: two pictures never share a timestamp across it.
 _MIN_GAP_90K = CLOCK_RATE // 30
-# The starting burst leaves at this rate: a picture at once, and no flood of a slow link's socket buffer.
-_BURST_BYTES_PER_S = 5_000_000
+# A newcomer to a group older than this gets a new key frame where the source can make one.
+_OLD_GROUP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedVideoStats:
-    """Counters of one source since it was made; `dropped_units` is over all its readers."""
+    """Counters of one source since it was made; `dropped_units` is over all its readers.
+
+    `key_frame_requests` counts what readers asked for, `replays` how often one was given the group of pictures again.
+    """
 
     viewers: int
     units: int
@@ -35,24 +42,28 @@ class EncodedVideoStats:
     gop_bytes: int
     gop_overflows: int
     dropped_units: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Shared:
-    """One unit as all readers get it: the same `av.Packet`, never changed after it is made."""
-
-    packet: av.Packet[Any]
-    is_key: bool
-    size_bytes: int
+    key_frame_requests: int
+    replays: int
 
 
 class EncodedVideoSource(MediaStreamTrack):
-    """A track fed with H.264 access units, for `MeteredPeer.add_track`/`add_stream` or a bare RTCPeerConnection.
+    """A track fed with encoded pictures, for `MeteredPeer.add_track`/`add_stream` or a bare RTCPeerConnection.
 
-    Each remote peer reads through its own `open_reader()`; a reader starts with the current group of pictures
-    and goes on live. All calls belong to the event loop's thread.
+    ::
 
+        source = EncodedVideoSource()
+        peer.add_track(source)
+        for number, data in enumerate(annex_b_pictures):
+            source.push(AccessUnit.from_annex_b(data, pts_90k=number * 3000))
+
+    Each remote peer reads through its own `open_reader()`; a reader starts with the current group of pictures, kept up
+    to `max_gop_bytes`, and goes on live. All calls belong to the event loop's thread.
+
+    `mime_type` says what is pushed: `video/H264` (Annex-B, no B-frames) or `video/VP8`; peers are offered that alone.
     `on_demand(True)` is called when the first reader starts to read, `on_demand(False)` when the last stops.
+    `on_key_frame_wanted()` is called, at most twice a second, when a newcomer or a receiver that lost pictures needs a
+    key frame: for a source that can make one. Without it such a receiver is sent the kept group of pictures again.
+    Raises ValueError for another `mime_type`.
     """
 
     kind = "video"
@@ -62,22 +73,31 @@ class EncodedVideoSource(MediaStreamTrack):
         self,
         *,
         id: str | None = None,  # noqa: A002 - the name the track has in WebRTC
+        mime_type: str = "video/H264",
         max_gop_bytes: int = DEFAULT_MAX_BYTES,
         on_demand: Callable[[bool], None] | None = None,
+        on_key_frame_wanted: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
+        if mime_type not in MIME_TYPES:
+            raise ValueError(f"mime_type must be one of {', '.join(MIME_TYPES)}, not {mime_type!r}")
+        self.mime_type = mime_type
         self._given_id = id
         self._on_demand = on_demand
+        self._on_key_frame_wanted = on_key_frame_wanted
         self._clock = clock
-        self._ring: GopRing[_Shared] = GopRing(max_bytes=max_gop_bytes)
-        self._readers: set[_Reader] = set()
-        self._own_reader: _Reader | None = None
+        self._ring: GopRing[SharedUnit] = GopRing(max_bytes=max_gop_bytes)
+        self._readers: set[EncodedReader] = set()
+        self._own_reader: EncodedReader | None = None
         self._rebase_pending = False
         self._offset_90k = 0
         self._last_pts_90k: int | None = None
         self._last_push_s = 0.0
+        self._last_key_s: float | None = None
+        self._key_asked_s: float | None = None
         self._units = self._key_units = self._total_bytes = self._dropped_by_gone = 0
+        self._key_frame_requests = self._replays = 0
 
     @property
     def id(self) -> str:
@@ -100,6 +120,8 @@ class EncodedVideoSource(MediaStreamTrack):
             gop_bytes=self._ring.size_bytes,
             gop_overflows=self._ring.overflows,
             dropped_units=self._dropped_by_gone + sum(reader.dropped_units for reader in self._readers),
+            key_frame_requests=self._key_frame_requests,
+            replays=self._replays,
         )
 
     def push(self, unit: AccessUnit) -> None:
@@ -108,10 +130,13 @@ class EncodedVideoSource(MediaStreamTrack):
         packet.pts = packet.dts = self._continue_timeline(unit.pts_90k)
         packet.time_base = _TIME_BASE
         packet.is_keyframe = unit.is_key
-        shared = _Shared(packet, unit.is_key, len(unit.data))
+        packed = PackedUnit(unit.data) if self.mime_type == "video/H264" else None
+        shared = SharedUnit(packet, unit.is_key, len(unit.data), self._last_push_s, packed)
         self._units += 1
         self._key_units += unit.is_key
         self._total_bytes += shared.size_bytes
+        if unit.is_key:
+            self._last_key_s = self._last_push_s
         self._ring.push(shared)
         for reader in self._readers:
             reader.offer(shared)
@@ -128,12 +153,21 @@ class EncodedVideoSource(MediaStreamTrack):
 
     def open_reader(self) -> MediaStreamTrack:
         """Return a track for one peer: `recv()` gives `av.Packet`s (time base 1/90000), the first a key frame."""
-        return _Reader(self, joined=self._join, left=self._leave)
+        return self._new_reader()
+
+    def request_key_frame(self) -> None:
+        """Ask whoever feeds the source for a key frame, if it can make one (`on_key_frame_wanted`)."""
+        now_s = self._clock()
+        if self._on_key_frame_wanted is None:
+            return
+        if self._key_asked_s is None or now_s - self._key_asked_s >= KEY_FRAME_INTERVAL_S:
+            self._key_asked_s = now_s
+            self._on_key_frame_wanted()
 
     async def recv(self) -> av.Packet[Any]:
         """Read as a plain aiortc track, through one reader of the source's own."""
         if self._own_reader is None:
-            self._own_reader = _Reader(self, joined=self._join, left=self._leave)
+            self._own_reader = self._new_reader()
         return await self._own_reader.recv()
 
     def stop(self) -> None:
@@ -157,82 +191,33 @@ class EncodedVideoSource(MediaStreamTrack):
         self._last_push_s = now_s
         return pts
 
-    def _join(self, reader: _Reader) -> tuple[_Shared, ...]:
+    def _new_reader(self) -> EncodedReader:
+        return EncodedReader(
+            self.id, self.mime_type, joined=self._join, left=self._leave, key_wanted=self._key_wanted_by
+        )
+
+    def _key_wanted_by(self, reader: EncodedReader) -> None:
+        self._key_frame_requests += 1
+        if self._on_key_frame_wanted is not None:
+            self.request_key_frame()
+        else:
+            self._replays += reader.replay(self._ring.snapshot(), self._clock())
+
+    def _join(self, reader: EncodedReader) -> tuple[SharedUnit, ...]:
+        if self.readyState != "live":
+            reader.stop()
+            return ()
         self._readers.add(reader)
         if len(self._readers) == 1 and self._on_demand is not None:
             self._on_demand(True)
+        elif not len(self._ring) or self._clock() - (self._last_key_s or 0.0) > _OLD_GROUP_S:
+            self.request_key_frame()
         return self._ring.snapshot()
 
-    def _leave(self, reader: _Reader) -> None:
+    def _leave(self, reader: EncodedReader) -> None:
         if reader not in self._readers:
             return
         self._readers.remove(reader)
         self._dropped_by_gone += reader.dropped_units
         if not self._readers and self._on_demand is not None:
             self._on_demand(False)
-
-
-class _Reader(MediaStreamTrack):
-    """One peer's view of a source; ends by `stop()` alone, never because the camera went away."""
-
-    kind = "video"
-    mime_type = EncodedVideoSource.mime_type
-
-    def __init__(
-        self,
-        source: EncodedVideoSource,
-        *,
-        joined: Callable[[_Reader], tuple[_Shared, ...]],
-        left: Callable[[_Reader], None],
-    ) -> None:
-        super().__init__()
-        self._source_id = source.id
-        self._joined = joined
-        self._left = left
-        self._queue: ReaderQueue[_Shared] = ReaderQueue()
-        self._started = False
-        self._pause_s: float | None = None
-        self._arrived = asyncio.Event()
-
-    @property
-    def id(self) -> str:
-        return self._source_id
-
-    @property
-    def dropped_units(self) -> int:
-        return self._queue.dropped_units
-
-    def offer(self, shared: _Shared) -> None:
-        if self._queue.push(shared):
-            self._arrived.set()
-
-    def interrupt(self) -> None:
-        self._queue.wait_for_key()
-
-    async def recv(self) -> av.Packet[Any]:
-        if self.readyState != "live":
-            raise MediaStreamError
-        if not self._started:
-            self._started = True
-            self._queue.start(self._joined(self))
-        if self._pause_s is not None:
-            # Before anything is taken: a read that is cancelled here loses nothing.
-            await asyncio.sleep(self._pause_s)
-        while True:
-            in_burst = self._queue.in_burst
-            shared = self._queue.pop()
-            if shared is not None:
-                break
-            self._arrived.clear()
-            await self._arrived.wait()
-            if self.readyState != "live":
-                raise MediaStreamError
-        # aiortc's sender never suspends by itself: neither a burst nor a backlog may hold the loop.
-        self._pause_s = shared.size_bytes / _BURST_BYTES_PER_S if in_burst else 0.0 if len(self._queue) else None
-        return shared.packet
-
-    def stop(self) -> None:
-        super().stop()
-        self._arrived.set()
-        self._left(self)
-        self._queue.clear()

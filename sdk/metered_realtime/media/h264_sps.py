@@ -20,13 +20,22 @@ _CHROMA_NAMES = ("4:0:0", "4:2:0", "4:2:2", "4:4:4")
 _EXTENDED_SAR = 255
 _MAX_SPS_BYTES = 4096
 _MAX_PIXELS = 16384
+_MAX_BIT_DEPTH = 14
+# A picture between two others takes both of them.
+_REORDERING_TAKES = 2
+# ITU-T H.264 table A-1, MaxDpbMbs by level_idc.
+_MAX_DPB_MACROBLOCKS = {
+    9: 396, 10: 396, 11: 900, 12: 2376, 13: 2376, 20: 2376, 21: 4752, 22: 8100, 30: 8100, 31: 18_000, 32: 20_480,
+    40: 32_768, 41: 32_768, 42: 34_816, 50: 110_400, 51: 184_320, 52: 184_320, 60: 696_320, 61: 696_320, 62: 696_320,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Sps:
     """What an SPS says (ITU-T H.264 section 7.3.2.1.1 and annex E).
 
-    `max_reorder_frames` is None where the camera does not say; 0 means output order is decode order.
+    `max_reorder_frames` is None where neither the camera says it nor profile, number of reference pictures or level
+    rule it out; 0 means output order is decode order.
     """
 
     profile_idc: int
@@ -36,6 +45,7 @@ class Sps:
     height: int
     chroma_format: str
     max_reorder_frames: int | None
+    bit_depth: int = 8
 
     @property
     def profile(self) -> str:
@@ -66,10 +76,10 @@ def parse_sps(nal: bytes) -> Sps:
     bits = BitReader(without_emulation_prevention(nal[1:]))
     profile_idc, constraints, level_idc = bits.u(8), bits.u(8), bits.u(8)
     bits.ue_v()  # seq_parameter_set_id
-    chroma, separate_planes = _chroma(bits) if profile_idc in _HIGH_PROFILES else (1, False)
+    chroma, separate_planes, bit_depth = _chroma(bits) if profile_idc in _HIGH_PROFILES else (1, False, 8)
     bits.ue_v()  # log2_max_frame_num_minus4
     order_type = _picture_order(bits)
-    bits.ue_v()  # max_num_ref_frames
+    reference_frames = bits.ue_v()
     bits.flag()  # gaps_in_frame_num_value_allowed_flag
     width, height = _size(bits, chroma=0 if separate_planes else chroma)
     return Sps(
@@ -79,23 +89,32 @@ def parse_sps(nal: bytes) -> Sps:
         width,
         height,
         _CHROMA_NAMES[chroma],
-        _reorder_frames(bits, profile_idc=profile_idc, constraints=constraints, order_type=order_type),
+        _reorder_frames(
+            bits,
+            never=_never_reorders(profile_idc, constraints, order_type),
+            untold=0
+            if min(reference_frames, _max_dpb_frames(level_idc, profile_idc, constraints, width, height))
+            < _REORDERING_TAKES
+            else None,
+        ),
+        bit_depth,
     )
 
 
-def _chroma(bits: BitReader) -> tuple[int, bool]:
+def _chroma(bits: BitReader) -> tuple[int, bool, int]:
     chroma = bits.ue_v()
     if chroma > 3:
         raise H264Error(f"chroma_format_idc {chroma} is out of range")
     separate_planes = chroma == 3 and bits.flag()
-    bits.ue_v()  # bit_depth_luma_minus8
-    bits.ue_v()  # bit_depth_chroma_minus8
+    bit_depth = 8 + max(bits.ue_v(), bits.ue_v())
+    if bit_depth > _MAX_BIT_DEPTH:
+        raise H264Error(f"{bit_depth} bits a sample are out of range")
     bits.flag()  # qpprime_y_zero_transform_bypass_flag
     if bits.flag():
         for index in range(12 if chroma == 3 else 8):
             if bits.flag():
                 _skip_scaling_list(bits, 16 if index < 6 else 64)
-    return chroma, separate_planes
+    return chroma, separate_planes, bit_depth
 
 
 def _skip_scaling_list(bits: BitReader, size: int) -> None:
@@ -142,16 +161,29 @@ def _size(bits: BitReader, *, chroma: int) -> tuple[int, int]:
     return width, height
 
 
-def _reorder_frames(bits: BitReader, *, profile_idc: int, constraints: int, order_type: int) -> int | None:
+def _reorder_frames(bits: BitReader, *, never: bool, untold: int | None) -> int | None:
     """What decides whether pictures are shown in another order than they come."""
-    # Baseline has no B slices, order type 2 forbids reordering, and intra-only profiles set bit 3 (A.2, 8.2.1.3).
-    never = profile_idc == 66 or order_type == 2 or (profile_idc in (100, 110, 122, 244) and constraints & 0x10)
     try:
         told = _vui_reorder_frames(bits) if bits.flag() else None
     except H264Error:
         # Some cameras cut the usability information short; the picture itself is described.
         told = None
-    return 0 if never else told
+    return 0 if never else untold if told is None else told
+
+
+def _never_reorders(profile_idc: int, constraints: int, order_type: int) -> bool:
+    """Baseline has no B slices, order type 2 forbids reordering, intra-only profiles set bit 3 (A.2, 8.2.1.3)."""
+    intra_only = profile_idc in (100, 110, 122, 244) and bool(constraints & 0x10)
+    return profile_idc == 66 or order_type == 2 or intra_only
+
+
+def _max_dpb_frames(level_idc: int, profile_idc: int, constraints: int, width: int, height: int) -> int:
+    """Return how many pictures a decoder keeps at this level and size (table A-1, A.3.1), which bounds reordering."""
+    is_1b = level_idc == 11 and bool(constraints & 0x10) and profile_idc in (66, 77, 88)
+    room = 396 if is_1b else _MAX_DPB_MACROBLOCKS.get(level_idc)
+    if room is None:
+        return 16
+    return min(16, room // (-(-width // 16) * -(-height // 16)))
 
 
 def _vui_reorder_frames(bits: BitReader) -> int | None:

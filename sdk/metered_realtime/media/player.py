@@ -1,65 +1,28 @@
-"""Anything FFmpeg can open, as tracks: opened and decoded in a thread of its own, a few frames ahead at most."""
+"""A file, or anything else FFmpeg can open, played once or in a loop: opened and decoded in a thread of its own."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import av
-from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
+from metered_realtime.media.ffmpeg_input import first_streams
+from metered_realtime.media.file_line import FileLine
+from metered_realtime.media.player_track import PlayerTrack
 from metered_realtime.scrub import scrub
 
 OPEN_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 10.0
-MAX_QUEUED = {"video": 8, "audio": 100}
 # A file nobody has read from for this long waits until somebody does.
 PAUSE_AFTER_S = 1.0
 
 _log = logging.getLogger(__name__)
-
-
-class PlayerTrack(MediaStreamTrack):
-    """One track of a `Player`; the oldest frame is lost when nobody reads."""
-
-    def __init__(self, player: Player, kind: str) -> None:
-        super().__init__()
-        self.kind = kind
-        self._player = player
-        self._frames: deque[Any] = deque(maxlen=MAX_QUEUED[kind])
-        self._arrived = asyncio.Event()
-        self._is_finished = False
-
-    def offer(self, frame: Any) -> None:
-        """Add a frame; None: there will be no more. Called in the event loop."""
-        if frame is None:
-            self._is_finished = True
-        else:
-            self._frames.append(frame)
-        self._arrived.set()
-
-    async def recv(self) -> Any:
-        if self.readyState == "live":
-            self._player.demand()
-        while self.readyState == "live":
-            if self._frames:
-                return self._frames.popleft()
-            if self._is_finished:
-                self.stop()
-                break
-            self._arrived.clear()
-            await self._arrived.wait()
-        raise MediaStreamError
-
-    def stop(self) -> None:
-        super().stop()
-        self._arrived.set()
-        self._player.track_stopped()
 
 
 class Player:
@@ -73,45 +36,42 @@ class Player:
         self,
         file: str,
         *,
-        format: str | None = None,  # noqa: A002 - FFmpeg's name for it
-        options: dict[str, str] | None = None,
         loop: bool = False,
         is_live: bool = False,
         kinds: tuple[str, ...] = ("audio", "video"),
     ) -> None:
         self._file = file
-        self._format = format
-        self._options = options or {}
         self._loops = loop
         self._is_live = is_live
-        self.audio = PlayerTrack(self, "audio") if "audio" in kinds else None
-        self.video = PlayerTrack(self, "video") if "video" in kinds else None
+        self.audio = self._new_track("audio") if "audio" in kinds else None
+        self.video = self._new_track("video") if "video" in kinds else None
         self._thread: threading.Thread | None = None
         self._quit = threading.Event()
-        self._last_demand_s = 0.0
 
     @property
     def tracks(self) -> tuple[PlayerTrack, ...]:
         """The tracks there are."""
         return tuple(track for track in (self.audio, self.video) if track is not None)
 
-    def demand(self) -> None:
+    def stop(self) -> None:
+        """Stop every track."""
+        for track in self.tracks:
+            track.stop()
+
+    def _new_track(self, kind: str) -> PlayerTrack:
+        return PlayerTrack(kind, demanded=self._demand, stopped=self._track_stopped)
+
+    def _demand(self) -> None:
         """Somebody reads a track: play."""
-        self._last_demand_s = time.monotonic()
         if self._thread is None:
             loop = asyncio.get_running_loop()
             self._thread = threading.Thread(target=self._play, args=(loop,), name="media player", daemon=True)
             self._thread.start()
 
-    def track_stopped(self) -> None:
+    def _track_stopped(self) -> None:
         """Close the source with its last track."""
         if all(track.readyState != "live" for track in self.tracks):
             self._quit.set()
-
-    def stop(self) -> None:
-        """Stop every track."""
-        for track in self.tracks:
-            track.stop()
 
     # In the thread -------------------------------------------------------------------------------------
 
@@ -122,49 +82,63 @@ class Player:
             _log.warning("%s cannot be played: %s", scrub(self._file), scrub(str(error)))
         finally:
             for track in self.tracks:
-                _hand_over(loop, track, None)
+                _in_loop(loop, track.finish)
 
     def _play_to_end(self, loop: asyncio.AbstractEventLoop) -> None:
         timeout = (OPEN_TIMEOUT_S, READ_TIMEOUT_S)
-        with av.open(self._file, format=self._format, options=self._options, timeout=timeout) as container:
-            streams = [stream for stream in _first_streams(container) if getattr(self, stream.type) is not None]
+        with av.open(self._file, timeout=timeout) as container:
+            streams = [stream for stream in first_streams(container) if getattr(self, stream.type) is not None]
             for track in self.tracks:
                 if track.kind not in [stream.type for stream in streams]:
-                    _hand_over(loop, track, None)
+                    _in_loop(loop, track.finish)
+            start_pts = container.start_time or 0
+            line = FileLine(start_s=start_pts / av.time_base)
+            began_s: float | None = None
             while streams and not self._quit.is_set():
-                self._play_once(loop, container, streams)
-                if not self._loops:
+                began_s = self._play_once(loop, container.decode(*streams), line, began_s)
+                if not self._loops or not line.frames_in_run:
                     return
-                container.seek(0)
+                container.seek(start_pts)
+                line.again()
 
-    def _play_once(self, loop: asyncio.AbstractEventLoop, container: Any, streams: list[Any]) -> None:
-        started_s: float | None = None
-        for frame in container.decode(*streams):
+    def _play_once(
+        self, loop: asyncio.AbstractEventLoop, frames: Any, line: FileLine, began_s: float | None
+    ) -> float | None:
+        """Play one run; `began_s`, which is returned for the next, is when 0 on the line of time was."""
+        for frame in frames:
             if self._quit.is_set():
-                return
+                return began_s
+            due_s = _place(frame, line)
             if not self._is_live:
                 paused_s = self._wait_for_demand()
-                started_s = time.monotonic() - (frame.time or 0.0) if started_s is None else started_s + paused_s
-                self._quit.wait(max(0.0, started_s + (frame.time or 0.0) - time.monotonic()))
+                began_s = time.monotonic() - due_s if began_s is None else began_s + paused_s
+                self._quit.wait(max(0.0, began_s + due_s - time.monotonic()))
             track = self.audio if isinstance(frame, av.AudioFrame) else self.video
             if track is not None:
-                _hand_over(loop, track, frame)
+                with contextlib.suppress(RuntimeError):  # the loop has ended before the player
+                    track.offer_from_thread(loop, frame)
+        return began_s
 
     def _wait_for_demand(self) -> float:
         since_s = time.monotonic()
-        while time.monotonic() - self._last_demand_s > PAUSE_AFTER_S and not self._quit.wait(0.02):
+        while not any(track.is_read(PAUSE_AFTER_S) for track in self.tracks) and not self._quit.wait(0.02):
             pass
         return time.monotonic() - since_s
 
 
-def _first_streams(container: Any) -> Iterator[Any]:
-    yield from container.streams.audio[:1]
-    yield from container.streams.video[:1]
+def _place(frame: Any, line: FileLine) -> float:
+    """Put a frame on the line of time, in place, and return when it is due."""
+    is_audio = isinstance(frame, av.AudioFrame)
+    duration_s = frame.samples / frame.sample_rate if is_audio else 0.0
+    due_s = line.place("audio" if is_audio else "video", frame.time, duration_s)
+    if frame.time_base and (frame.pts is None or line.offset_s):
+        frame.pts = round(due_s / frame.time_base)
+    return due_s
 
 
-def _hand_over(loop: asyncio.AbstractEventLoop, track: PlayerTrack, frame: Any) -> None:
+def _in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
     try:
-        loop.call_soon_threadsafe(track.offer, frame)
+        loop.call_soon_threadsafe(call)
     except RuntimeError:
         _log.debug("the event loop has ended before the player")
 
@@ -172,4 +146,4 @@ def _hand_over(loop: asyncio.AbstractEventLoop, track: PlayerTrack, frame: Any) 
 def stream_kinds(file: str) -> tuple[str, ...]:
     """Return which of audio and video a local file has. Raises FileNotFoundError or av.FFmpegError."""
     with av.open(file) as container:
-        return tuple(stream.type for stream in _first_streams(container))
+        return tuple(stream.type for stream in first_streams(container))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
@@ -20,13 +21,15 @@ _VIDEO_TIME_BASE = Fraction(1, VIDEO_RATE)
 _AUDIO_TIME_BASE = Fraction(1, AUDIO_RATE)
 
 _log = logging.getLogger(__name__)
+# A track has one reader, or its frames are shared out among several: who needs another finds the relay here.
+_relays: weakref.WeakValueDictionary[int, Relay] = weakref.WeakValueDictionary()
 
 
 class Relay:
     """Shares one track. Frames are the same objects for all readers; a reader that lags loses the oldest, counted.
 
     Audio is brought to 48 kHz stereo once, here, so that a sender survives a source of another format.
-    The track is read from the first `recv()` of any reader until the last reader stops, and `aclose` ends it all.
+    The track is read from the first `recv()` of any reader until the last reader stops.
     """
 
     mime_type: str | None = None
@@ -44,6 +47,7 @@ class Relay:
         self._resampled_format: tuple[Any, ...] = ()
         self._counted_samples = 0
         self.dropped_frames = 0
+        _relays[id(track)] = self
 
     @property
     def is_idle(self) -> bool:
@@ -55,9 +59,9 @@ class Relay:
         """The track's own id."""
         return str(self.track.id)
 
-    def open_reader(self) -> MediaStreamTrack:
-        """Return a track for one peer."""
-        return RelayReader(self.kind, joined=self._join, left=self._leave)
+    def open_reader(self, *, max_queued: int | None = None) -> MediaStreamTrack:
+        """Return a track for one peer, which loses the oldest when more than `max_queued` frames wait."""
+        return RelayReader(self.kind, joined=self._join, left=self._leave, max_queued=max_queued)
 
     def _join(self, reader: RelayReader) -> None:
         if self.is_ended:
@@ -77,16 +81,10 @@ class Relay:
             self._stopping.add(pump)
             pump.add_done_callback(self._stopping.discard)
 
-    async def aclose(self) -> None:
-        """Stop reading the track and end every reader."""
-        self.is_ended = True
-        tasks = [*self._stopping, *([self._pump] if self._pump is not None else [])]
-        for reader in list(self._readers):
-            reader.stop()
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+    async def settle(self) -> None:
+        """Wait until nothing of ours runs that nobody reads from."""
+        if self._stopping:
+            await asyncio.wait(set(self._stopping))
 
     async def _run(self) -> None:
         try:
@@ -142,16 +140,28 @@ def _ticks(item: Any, rate: int) -> int | None:
     return to_ticks(item.pts, item.time_base.numerator, item.time_base.denominator, rate)
 
 
+def relay_of(track: MediaStreamTrack) -> Relay:
+    """Return the relay that reads `track` already, or a new one."""
+    relay = _relays.get(id(track))
+    return relay if relay is not None and relay.track is track and not relay.is_ended else Relay(track)
+
+
 class RelayReader(MediaStreamTrack):
     """One peer's view of a relayed track: the newest frames, a few at most."""
 
     def __init__(
-        self, kind: str, *, joined: Callable[[RelayReader], None], left: Callable[[RelayReader], None]
+        self,
+        kind: str,
+        *,
+        joined: Callable[[RelayReader], None],
+        left: Callable[[RelayReader], None],
+        max_queued: int | None = None,
     ) -> None:
         super().__init__()
         self.kind = kind
         self._joined = joined
         self._left = left
+        self._max_queued = max_queued if max_queued is not None else MAX_QUEUED[kind]
         self._is_reading = False
         self._is_finished = False
         self._items: deque[Any] = deque()
@@ -160,7 +170,7 @@ class RelayReader(MediaStreamTrack):
 
     def offer(self, item: Any) -> None:
         """Add an item; the oldest goes when too many wait."""
-        if len(self._items) >= MAX_QUEUED[self.kind]:
+        if len(self._items) >= self._max_queued:
             self._items.popleft()
             self.dropped_frames += 1
         self._items.append(item)

@@ -11,6 +11,8 @@ _MAX_MISORDER = 100
 _HALF_CLOCK = 1 << 31
 _CLOCK_WRAP = 1 << 32
 _MAX_STEP_90K = 5 * CLOCK_RATE
+# B-frames step back by some pictures; further back goes only a clock that was set.
+_MAX_STEP_BACK_90K = CLOCK_RATE // 2
 _PERSISTS_AFTER = 3
 _DEFAULT_STEP_90K = CLOCK_RATE // 30
 
@@ -95,9 +97,9 @@ class SequenceWatch:
 class Timeline:
     """Turns a camera's 32-bit timestamps into a clock that starts at 0, never wraps and never goes back.
 
-    A jump of more than five seconds is taken for a new timeline only when it persists for three pictures (a
-    recorder's single stray stamp is passed over); the jump itself becomes the time that really passed.
-    Small steps back (B-frames) repeat the last value and are counted in `steps_back`.
+    A jump of more than five seconds ahead, or half a second back, is taken for a new timeline only when it persists
+    for three pictures (a recorder's single stray stamp is passed over); the jump itself becomes the time that really
+    passed. Small steps back (B-frames) repeat the last value and are counted in `steps_back`.
     """
 
     __slots__ = (
@@ -129,7 +131,7 @@ class Timeline:
             self._last_raw, self._last_s = timestamp, now_s
             return self._out
         step = _signed_step(self._last_raw, timestamp)
-        if abs(step) <= _MAX_STEP_90K:
+        if -_MAX_STEP_BACK_90K <= step <= _MAX_STEP_90K:
             self._jump_raw = None
             self._last_raw = timestamp
             self._raw_pts += step
@@ -144,7 +146,7 @@ class Timeline:
 
     def _follow_jump(self, timestamp: int, now_s: float) -> int:
         step = None if self._jump_raw is None else _signed_step(self._jump_raw, timestamp)
-        if step is None or abs(step) > _MAX_STEP_90K:
+        if step is None or not -_MAX_STEP_BACK_90K <= step <= _MAX_STEP_90K:
             elapsed = round((now_s - self._last_s) * CLOCK_RATE)
             self._jump_pts = self._out + max(elapsed, _DEFAULT_STEP_90K)
             self._jump_seen = 1

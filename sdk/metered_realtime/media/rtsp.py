@@ -1,4 +1,4 @@
-"""An RTSP camera as a stream of H.264 access units: asyncio from end to end, RTP inside the one TCP connection."""
+"""An RTSP camera as a stream of H.264 access units: asyncio from end to end, no library of codecs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from typing import Self
 
 from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.fanout import ReaderQueue
 from metered_realtime.media.h264_rtp import AssemblerStats, H264Assembler
-from metered_realtime.media.h264_sps import Sps
+from metered_realtime.media.rtp_audio import AudioDepacketizer, AudioFormat, AudioUnit
 from metered_realtime.media.rtsp_auth import Authenticator
 from metered_realtime.media.rtsp_dialogue import RtspDialogue
 from metered_realtime.media.rtsp_errors import (
@@ -23,65 +22,44 @@ from metered_realtime.media.rtsp_errors import (
     RtspNoVideoError,
     RtspProtocolError,
     RtspTimeoutError,
+    RtspTransportError,
     RtspUrlError,
 )
-from metered_realtime.media.rtsp_handshake import agreed_channels, choose_video, is_redirect, refusal
+from metered_realtime.media.rtsp_handshake import (
+    AudioTrack,
+    choose_audio,
+    choose_video,
+    is_redirect,
+    redirect_target,
+    refusal,
+)
 from metered_realtime.media.rtsp_message import RtspResponse, parse_session
+from metered_realtime.media.rtsp_setup import RTSP_TRANSPORTS, RtspPaths, RtspTransport
 from metered_realtime.media.rtsp_url import parse_rtsp_url
 from metered_realtime.media.rtsp_watch import judge
+from metered_realtime.media.video_description import VideoDescription
 
 __all__ = [
     "RtspAuthError", "RtspClient", "RtspConnectError", "RtspError", "RtspNoVideoError", "RtspNotFoundError",
-    "RtspProtocolError", "RtspTimeoutError", "RtspUrlError", "VideoDescription",
+    "RtspProtocolError", "RtspTimeoutError", "RtspTransportError", "RtspUrlError", "VideoDescription",
 ]  # fmt: skip
 
 _MAX_REDIRECTS = 4
-_CHANNELS = (0, 1)
 _CLOSE_S = 0.5
 _MIN_KEEPALIVE_S = 1.0
 _MAX_KEEPALIVE_S = 60.0
 _TIMER_SLACK_S = 0.001
 
 
-@dataclass(frozen=True, slots=True)
-class VideoDescription:
-    """What the camera sends. None where the camera has not told yet (parameter sets not in its SDP) or leaves it open.
-
-    `has_b_frames`: pictures come in another order than they are shown; browsers play such a stream badly.
-    """
-
-    codec: str
-    width: int | None = None
-    height: int | None = None
-    profile: str | None = None
-    level: str | None = None
-    chroma_format: str | None = None
-    profile_level_id: str | None = None
-    has_b_frames: bool | None = None
-
-    @classmethod
-    def of(cls, sps: Sps, *, has_b_frames: bool | None) -> VideoDescription:
-        """Describe H.264 by its sequence parameter set."""
-        return cls(
-            "H264",
-            sps.width,
-            sps.height,
-            sps.profile,
-            sps.level,
-            sps.chroma_format,
-            sps.profile_level_id,
-            has_b_frames,
-        )
-
-
 class RtspClient:
     """One life of one camera connection, as an async context manager; make a new one to connect again.
 
     `url` is `rtsp://` or `rtsps://`, with or without a login; `username`/`password` win over it. `timeout_s` bounds
-    the connection, every answer, and the time without a picture. Only video is asked for, RTP over the same
-    TCP connection (RFC 2326 section 10.12). Entering raises the subclasses of RtspError, and so does
-    iterating when the stream ends. At most 4 MiB or 90 pictures wait for a slow consumer; then it loses
-    the rest of the group of pictures.
+    the connection, every answer, and the time without a picture. RTP comes over the same TCP connection (RFC 2326
+    section 10.12) or, with `transport` "udp", or "auto" and a camera that refuses TCP, over UDP: video, and sound if
+    `on_audio` is there to take it as it comes. Entering raises the subclasses of RtspError, and so does iterating when
+    the stream ends. At most 4 MiB or 90 pictures wait for a slow consumer; then it loses the rest of the group of
+    pictures.
     """
 
     def __init__(
@@ -91,23 +69,31 @@ class RtspClient:
         username: str | None = None,
         password: str | None = None,
         timeout_s: float = 10.0,
+        transport: RtspTransport = "auto",
         ssl_context: ssl.SSLContext | None = None,
+        on_audio: Callable[[AudioUnit], None] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        if transport not in RTSP_TRANSPORTS:
+            raise ValueError(f"transport must be one of {', '.join(RTSP_TRANSPORTS)}, not {transport!r}")
         self._url = parse_rtsp_url(url)
         self._named_host = self._url.host
         user = username or self._url.username
         secret = password or self._url.password or ""
         self._login = Authenticator(user, secret) if user else None
         self._timeout_s = timeout_s
+        self._transport = transport
         self._ssl_context = ssl_context
+        self._on_audio = on_audio
+        self._audio: AudioTrack | None = None
+        self._sound: AudioDepacketizer | None = None
         self._sleep = sleep
         self._dialogue: RtspDialogue | None = None
+        self._paths: RtspPaths | None = None
         self._assembler = H264Assembler()
         self._queue: ReaderQueue[AccessUnit] = ReaderQueue()
         self._arrived = asyncio.Event()
         self._error: RtspError | None = None
-        self._rtp_channel = -1
         self._session_url = ""
         self._methods = ""
         self._opened_s = 0.0
@@ -137,6 +123,16 @@ class RtspClient:
         if sps is None:
             return VideoDescription("H264", has_b_frames=self._assembler.has_b_frames)
         return VideoDescription.of(sps, has_b_frames=self._assembler.has_b_frames)
+
+    @property
+    def audio(self) -> AudioFormat | None:
+        """The sound that comes; None where nobody takes it, or the camera sends none that can be used."""
+        return None if self._audio is None else self._audio.format
+
+    @property
+    def transport(self) -> str:
+        """How the pictures come: "tcp" or "udp"; empty before that is settled."""
+        return "" if self._paths is None else self._paths.transport
 
     @property
     def dropped_units(self) -> int:
@@ -175,14 +171,9 @@ class RtspClient:
 
     async def _follow(self, location: str) -> None:
         await self._close_dialogue()
-        try:
-            target = parse_rtsp_url(location)
-        except RtspUrlError as error:
-            raise RtspProtocolError(
-                f"the camera at {self._url.address} redirects to an address that cannot be used: {error}"
-            ) from None
-        if target.host != self._named_host:
-            self._login = None  # the login was given for the host that its owner named
+        target = redirect_target(location, self._url)
+        if target.host != self._named_host or (self._url.scheme, target.scheme) == ("rtsps", "rtsp"):
+            self._login = None  # the login was given for the host that its owner named, and as safe as they named it
         self._url = target
 
     async def _play(self, dialogue: RtspDialogue, description: RtspResponse) -> None:
@@ -190,17 +181,27 @@ class RtspClient:
         track = choose_video(description, self._url)
         self._session_url = track.session_url
         self._assembler = H264Assembler(parameter_sets=track.parameter_sets, payload_type=track.payload_type)
-        self._rtp_channel = _CHANNELS[0]
-        transport = f"RTP/AVP/TCP;unicast;interleaved={_CHANNELS[0]}-{_CHANNELS[1]}"
-        response = await dialogue.request("SETUP", track.control_url, {"Transport": transport})
-        self._check("SETUP", response)
-        self._rtp_channel, _ = agreed_channels(response, self._url, _CHANNELS)
+        paths = self._paths = RtspPaths(dialogue, self._url, transport=self._transport, on_packet=self._take_packet)
+        response = await paths.set_up("video", track.control_url)
         dialogue.session, timeout_s = parse_session(response.headers.get("session"))
+        if self._on_audio is not None:
+            await self._set_up_audio(paths, choose_audio(description, self._url))
         # Without a Range: a live server takes one for a wish to seek, and makes every viewer wait for it.
         self._check("PLAY", await dialogue.request("PLAY", track.session_url))
         self._opened_s = asyncio.get_running_loop().time()
         self._watch()
         self._keepalive = asyncio.create_task(self._keep_alive(dialogue, timeout_s), name="rtsp keep-alive")
+
+    async def _set_up_audio(self, paths: RtspPaths, track: AudioTrack | None) -> None:
+        """Sound is welcome, and never a reason to do without the picture."""
+        if track is None:
+            return
+        try:
+            await paths.set_up("audio", track.control_url)
+        except RtspProtocolError:
+            return
+        self._sound = AudioDepacketizer(track.format, payload_type=track.payload_type)
+        self._audio = track
 
     def _check(self, method: str, response: RtspResponse) -> None:
         if (error := refusal(method, response, self._url)) is not None:
@@ -223,9 +224,16 @@ class RtspClient:
                 method = "OPTIONS"
 
     def _take_frame(self, channel: int, payload: bytes) -> None:
-        if channel != self._rtp_channel:
+        if self._paths is not None:
+            self._paths.take_frame(channel, payload)
+
+    def _take_packet(self, kind: str, packet: bytes) -> None:
+        if kind == "audio":
+            if self._sound is not None and self._on_audio is not None:
+                for sound in self._sound.push(packet):
+                    self._on_audio(sound)
             return
-        for unit in self._assembler.push(payload, asyncio.get_running_loop().time()):
+        for unit in self._assembler.push(packet, asyncio.get_running_loop().time()):
             if self._queue.push(unit):
                 self._arrived.set()
 
@@ -263,6 +271,8 @@ class RtspClient:
         self._end(RtspConnectError(f"the connection to the camera at {self._url.address} was closed"))
 
     async def _close_dialogue(self) -> None:
+        if self._paths is not None:
+            self._paths.close()
         if self._dialogue is not None:
             await self._dialogue.close(within_s=_CLOSE_S)
             self._dialogue = None

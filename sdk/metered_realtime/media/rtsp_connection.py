@@ -45,6 +45,14 @@ class RtspConnection(asyncio.Protocol):
         self._error: RtspError | None = None
         self._gone = asyncio.Event()
 
+    @property
+    def hosts(self) -> tuple[str, str]:
+        """Addresses of this machine and of the camera; empty where there is no connection."""
+        if self._transport is None:
+            return "", ""
+        here, there = (self._transport.get_extra_info(name) for name in ("sockname", "peername"))
+        return str(here[0]) if here else "", str(there[0]) if there else ""
+
     async def request(self, method: str, uri: str, headers: Mapping[str, str]) -> RtspResponse:
         """Send a request and wait for its answer; the caller limits the time. Raises RtspError."""
         if self._error is not None:

@@ -52,6 +52,11 @@ class RtspDialogue:
         except OSError as error:
             raise RtspConnectError(_sentence(url, error)) from error
 
+    @property
+    def hosts(self) -> tuple[str, str]:
+        """Addresses of this machine and of the camera on the connection; two empty texts where it is gone."""
+        return ("", "") if self._connection is None else self._connection.hosts
+
     async def request(self, method: str, uri: str, headers: Mapping[str, str] | None = None) -> RtspResponse:
         """Send a request and return its answer, logged in where the camera asks for it. Raises RtspError."""
         for _ in range(_MAX_LOGIN_ROUNDS):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from metered_realtime.errors import MeteredRealtimeError
+from metered_realtime.media.source_errors import SourceError
 
 
-class RtspError(MeteredRealtimeError):
+class RtspError(SourceError):
     """Base of all errors of the RTSP client; the text names the camera's address and holds no login."""
 
 
@@ -54,3 +54,9 @@ class RtspNoVideoError(RtspError):
 
 class RtspProtocolError(RtspError):
     """The camera answered something that is not RTSP, or refused a step of it."""
+
+
+class RtspTransportError(RtspProtocolError):
+    """The camera does not send over the transport it was asked for: try the other one."""
+
+    retry_after_s = 60.0

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from metered_realtime.media.rtp_audio import AudioFormat, audio_format
 from metered_realtime.media.rtsp_errors import (
     RtspAuthError,
     RtspError,
     RtspNotFoundError,
     RtspNoVideoError,
     RtspProtocolError,
+    RtspTransportError,
+    RtspUrlError,
 )
-from metered_realtime.media.rtsp_message import RtspResponse, parse_interleaved
-from metered_realtime.media.rtsp_url import RtspUrl
+from metered_realtime.media.rtsp_message import RtspResponse, UdpPath, parse_interleaved, parse_udp
+from metered_realtime.media.rtsp_url import RtspUrl, parse_rtsp_url
 from metered_realtime.media.sdp import SdpError, parameter_sets, parse_sdp, resolve_control
 
 _LOGIN_IN_PATH = re.compile(r"(?i)((?:user|pass|pwd|token|auth|key)[a-z_-]*[=:])[^&/;?]*")
@@ -31,6 +34,15 @@ class VideoTrack:
     parameter_sets: tuple[bytes, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class AudioTrack:
+    """The sound beside the picture: where it is controlled and how it is packed."""
+
+    control_url: str
+    payload_type: int
+    format: AudioFormat
+
+
 def is_redirect(response: RtspResponse) -> bool:
     """True if the camera sends us to another address."""
     return response.status in _REDIRECTS and bool(response.headers.get("location"))
@@ -41,8 +53,20 @@ def shown(url: RtspUrl) -> str:
     return _LOGIN_IN_PATH.sub(r"\1***", url.path.partition("?")[0])[:120] or "/"
 
 
-def refusal(method: str, response: RtspResponse, url: RtspUrl) -> RtspError | None:
-    """Return the error an answer means, None if it is a success."""
+def redirect_target(location: str, url: RtspUrl) -> RtspUrl:
+    """Return where a redirect leads; a bare path stays at the same camera. Raises RtspProtocolError."""
+    if location.startswith("/"):
+        location = f"{url.scheme}://{url.address}{location}"
+    try:
+        return parse_rtsp_url(location)
+    except RtspUrlError as error:
+        raise RtspProtocolError(
+            f"the camera at {url.address} redirects to an address that cannot be used: {error}"
+        ) from None
+
+
+def refusal(method: str, response: RtspResponse, url: RtspUrl, *, transport: str = "TCP") -> RtspError | None:
+    """Return the error an answer means, None if it is a success; `transport` names what was asked for in SETUP."""
     status = response.status
     if 200 <= status < 300:
         return None
@@ -52,7 +76,7 @@ def refusal(method: str, response: RtspResponse, url: RtspUrl) -> RtspError | No
     if status in (401, 403):
         return RtspAuthError(f"{where} does not let this login see {shown(url)}", login_given=True)
     if status == 461:
-        return RtspProtocolError(f"{where} does not send its video over TCP, which is the only transport used here")
+        return RtspTransportError(f"{where} does not send its video over {transport}, as it was asked to")
     if status in (453, 503):
         return RtspProtocolError(f"{where} is busy: it allows no further connection ({status})")
     reason = "".join(character for character in response.reason[:60] if character.isprintable())
@@ -83,6 +107,25 @@ def choose_video(response: RtspResponse, url: RtspUrl) -> VideoTrack:
     raise _no_video(tuple((media.kind, name) for media in session.media for name in media.codecs.values()), url)
 
 
+def choose_audio(response: RtspResponse, url: RtspUrl) -> AudioTrack | None:
+    """Find sound that can be used in the answer to DESCRIBE, None where there is none."""
+    try:
+        session = parse_sdp(response.body)
+    except SdpError:
+        return None
+    base = _base_of(response, url)
+    session_url = resolve_control(base, session.control)
+    control_base = session_url if "://" in session.control[:16] else base
+    for media in session.media:
+        if media.kind != "audio":
+            continue
+        for payload_type, codec in media.codecs.items():
+            usable = audio_format(codec, media.parameters.get(payload_type, ""), media.formats.get(payload_type, {}))
+            if usable is not None:
+                return AudioTrack(resolve_control(control_base, media.control), payload_type, usable)
+    return None
+
+
 def agreed_channels(response: RtspResponse, url: RtspUrl, asked: tuple[int, int]) -> tuple[int, int]:
     """Return the channels of the answer to SETUP; what was asked for where the camera leaves them out."""
     transport = response.headers.get("transport")
@@ -93,7 +136,16 @@ def agreed_channels(response: RtspResponse, url: RtspUrl, asked: tuple[int, int]
         return channels
     if "/tcp" in transport.lower():
         return asked
-    raise RtspProtocolError(f"the camera at {url.address} does not send its video over TCP, as it was asked to")
+    raise RtspTransportError(f"the camera at {url.address} does not send its video over TCP, as it was asked to")
+
+
+def agreed_udp(response: RtspResponse, url: RtspUrl) -> UdpPath:
+    """Return what the answer to SETUP over UDP says of the camera's side. Raises RtspTransportError."""
+    transport = response.headers.get("transport")
+    path = parse_udp(transport) if transport else UdpPath(None, None)
+    if path is None:
+        raise RtspTransportError(f"the camera at {url.address} does not send its video over UDP, as it was asked to")
+    return path
 
 
 def _base_of(response: RtspResponse, url: RtspUrl) -> str:

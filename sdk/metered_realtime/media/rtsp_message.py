@@ -134,6 +134,29 @@ def parse_interleaved(value: str) -> tuple[int, int] | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class UdpPath:
+    """Where a camera sends RTP from: its two ports and its address, each None where it does not say."""
+
+    server_ports: tuple[int, int] | None
+    source: str | None
+
+
+def parse_udp(value: str) -> UdpPath | None:
+    """Read a Transport header (section 12.39) that agrees on unicast UDP; None if it names another transport."""
+    parts = [part.strip() for part in value.partition(",")[0].split(";")]
+    if parts[0].upper() not in ("RTP/AVP", "RTP/AVP/UDP") or "multicast" in map(str.lower, parts):
+        return None
+    named = {name.strip().lower(): text.strip() for name, _, text in (part.partition("=") for part in parts[1:])}
+    first, _, second = named.get("server_port", "").partition("-")
+    rtp, rtcp = _small_number(first), _small_number(second)
+    ports = None
+    if rtp is not None and 0 < rtp < 65535:
+        ports = rtp, rtcp if rtcp is not None and 0 < rtcp <= 65535 else rtp + 1
+    source = named.get("source", "")
+    return UdpPath(ports, source if source and len(source) <= 64 and source.isprintable() else None)
+
+
 def _encode(start_line: str, cseq: int | None, headers: Mapping[str, str]) -> bytes:
     lines = [start_line] if cseq is None else [start_line, f"CSeq: {cseq}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]

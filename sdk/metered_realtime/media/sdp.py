@@ -23,13 +23,17 @@ class SdpError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class MediaDescription:
-    """One `m=` section. `codecs` maps payload type to encoding name in upper case, `formats` to its fmtp."""
+    """One `m=` section. `codecs` maps payload type to encoding name in upper case, `formats` to its fmtp.
+
+    `parameters` maps it to what follows the name: clock rate, and channels of sound ("48000/2").
+    """
 
     kind: str
     protocol: str
     codecs: Mapping[int, str]
     formats: Mapping[int, Mapping[str, str]]
     control: str
+    parameters: Mapping[int, str] = field(default_factory=dict)
 
     def payload_type_of(self, codec: str) -> int | None:
         """Return the first payload type of that encoding name, None if the section has none."""
@@ -50,6 +54,7 @@ class _Section:
     protocol: str = ""
     payload_types: list[int] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
+    parameters: dict[int, str] = field(default_factory=dict)
     formats: dict[int, Mapping[str, str]] = field(default_factory=dict)
     control: str = ""
 
@@ -130,7 +135,9 @@ def _read_attribute(section: _Section, value: str) -> None:
     if name not in ("rtpmap", "fmtp") or not _is_payload_type(payload_type):
         return
     if name == "rtpmap":
-        section.names[int(payload_type)] = rest.strip().partition("/")[0].strip().upper()
+        name, _, parameters = rest.strip().partition("/")
+        section.names[int(payload_type)] = name.strip().upper()
+        section.parameters[int(payload_type)] = parameters.strip()
         return
     pairs = (item.partition("=") for item in rest.split(";"))
     section.formats[int(payload_type)] = {key.strip().lower(): val.strip() for key, _, val in pairs if key.strip()}
@@ -144,4 +151,6 @@ def _finish(section: _Section) -> MediaDescription:
     # A few cameras describe a payload type they forget to list on the media line.
     payload_types = dict.fromkeys((*section.payload_types, *section.names))
     codecs = {pt: section.names.get(pt) or _STATIC_CODECS.get(pt, f"payload type {pt}") for pt in payload_types}
-    return MediaDescription(section.kind, section.protocol, codecs, section.formats, section.control)
+    return MediaDescription(
+        section.kind, section.protocol, codecs, section.formats, section.control, section.parameters
+    )

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import av
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
+from metered_realtime.media.encoded_reader import EncodedReader, SharedUnit, UnitSink, stamped_copy
 from metered_realtime.media.timeline import AUDIO_RATE, VIDEO_RATE, to_ticks
 
 
@@ -59,8 +60,18 @@ class SenderTrack(MediaStreamTrack):
             before.stop()
         self._switched.set()
 
+    def request_key_frame(self) -> None:
+        """The receiver cannot decode (PLI, FIR): tell the source, if it is one that is encoded already."""
+        ask = getattr(self._reader, "request_key_frame", None)
+        if ask is not None:
+            ask()
+
     async def recv(self) -> Any:
         """Return the next frame or packet of whatever reader there is."""
+        return await self.feed(None)
+
+    async def feed(self, sink: UnitSink | None) -> Any:
+        """Return the next frame or packet as `recv` does; units of an encoded source go to `sink`, if there is one."""
         while self.readyState == "live":
             reader = self._reader
             if reader is None:
@@ -68,6 +79,8 @@ class SenderTrack(MediaStreamTrack):
                 await self._switched.wait()
                 continue
             try:
+                if sink is not None and isinstance(reader, EncodedReader):
+                    await reader.feed(self._moving(sink))
                 item = await reader.recv()
             except MediaStreamError:
                 if reader is self._reader:
@@ -77,30 +90,37 @@ class SenderTrack(MediaStreamTrack):
                 return self._placed(item)
         raise MediaStreamError
 
+    def lagged(self) -> None:
+        """The receiver could not be sent all it was due: an encoded source goes on with a key frame."""
+        if isinstance(self._reader, EncodedReader):
+            self._reader.lagged()
+
+    def _moving(self, sink: UnitSink) -> UnitSink:
+        def take(unit: SharedUnit, ticks: int, is_live: bool) -> None:
+            sink(unit, self._continued(ticks), is_live)
+
+        return take
+
     def _placed(self, item: Any) -> Any:
         """Frames come on the clock of their relay. Packets keep their own time, moved only after a change of source."""
         ticks = to_ticks(item.pts, item.time_base.numerator, item.time_base.denominator, self._rate)
+        if not isinstance(item, av.Packet):
+            self._is_fresh = False
+            self._last = (ticks, self._clock())
+            return item
+        moved = self._continued(ticks)
+        return item if moved == ticks else stamped_copy(item, moved, Fraction(1, self._rate))
+
+    def _continued(self, ticks: int) -> int:
         now_s = self._clock()
-        if isinstance(item, av.Packet):
-            if self._is_fresh and self._last is not None:
-                last_ticks, last_s = self._last
-                self._offset = last_ticks + max(1, round((now_s - last_s) * self._rate)) - ticks
-            ticks += self._offset
-            if self._offset:
-                item = _moved(item, ticks, self._rate)
+        if self._is_fresh and self._last is not None:
+            last_ticks, last_s = self._last
+            self._offset = last_ticks + max(1, round((now_s - last_s) * self._rate)) - ticks
         self._is_fresh = False
-        self._last = (ticks, now_s)
-        return item
+        self._last = (ticks + self._offset, now_s)
+        return ticks + self._offset
 
     def stop(self) -> None:
         """End for good: the connection is closed."""
         super().stop()
         self.switch(None)
-
-
-def _moved(packet: Any, ticks: int, rate: int) -> Any:
-    copy: Any = av.Packet(bytes(packet))  # the packet itself is shared with other peers
-    copy.pts = copy.dts = ticks
-    copy.time_base = Fraction(1, rate)
-    copy.is_keyframe = packet.is_keyframe
-    return copy

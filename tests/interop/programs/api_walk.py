@@ -30,6 +30,7 @@ OBJECT = set(dir(object))
 SAMPLES = {
     "close_code": 4001, "close_reason": "no", "code": "not_joined", "request_id": "1", "timeout": 15.0, "size": 2,
     "cap": 1, "method": "join", "message": "words", "current_state": "idle", "queued": 2, "succeeded": (), "failed": (),
+    "attempts": 9, "unit": "bytes", "reason": "words",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import json
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import jwt
@@ -29,10 +29,12 @@ Frame = dict[str, Any]
 
 
 class Road:
-    """One client's way to the hub. What its client sent is in `sent`, in order; `largest_bytes` is its largest frame.
+    """One client's way to the hub. What its client sent is in `sent`, in order; `largest_bytes` is its largest frame,
+    `rosters` counts what the hub told of members on this connection; `has_subscribed`: a request of it was granted.
 
     `lose`: the frame of the client vanishes, and its sender is told that it was taken. `withhold`: the frame of the
-    hub never arrives. Connections wait for `is_open`. `extra_latency_s` is added each way.
+    hub never arrives. `change` may alter a frame of the client. Connections wait for `is_open`. `extra_latency_s` is
+    added each way.
     """
 
     def __init__(self, hub: RunningHub) -> None:
@@ -40,9 +42,12 @@ class Road:
         self.sent: list[Frame] = []
         self.extra_latency_s = 0.0
         self.connections = 0
+        self.rosters, self.has_subscribed = 0, False
+        self.has_subscribed = False
         self.largest_bytes = 0
         self.lose: Callable[[Frame], bool] = lambda frame: False
         self.withhold: Callable[[Frame], bool] = lambda frame: False
+        self.change: Callable[[Frame], None] | None = None
         self.is_open = asyncio.Event()
         self.is_open.set()
         self._hub = hub
@@ -79,6 +84,7 @@ class Road:
         url = f"ws://127.0.0.1:{self._hub.port}{near.request.path}"
         async with connect(url, compression=None, proxy=None, max_size=None) as far:
             self.connections += 1
+            self.rosters, self.has_subscribed = 0, False
             self._near, self._far = near, far
             ways = {
                 asyncio.create_task(self._pump(near, far, self._goes_up)),
@@ -108,8 +114,12 @@ class Road:
             with contextlib.suppress(ConnectionClosed):
                 while (item := await on_the_way.get()) is not None:
                     await asyncio.sleep(max(0.0, item[0] - asyncio.get_running_loop().time()))
-                    if await passes(json.loads(item[1])):
-                        await sink.send(item[1])
+                    frame, text = json.loads(item[1]), item[1]
+                    if source is self._near and self.change is not None:
+                        self.change(frame)
+                        text = json.dumps(frame)
+                    if await passes(frame):
+                        await sink.send(text)
 
     async def _goes_up(self, frame: Frame) -> bool:
         self.sent.append(frame)
@@ -119,6 +129,8 @@ class Road:
         return False
 
     async def _goes_down(self, frame: Frame) -> bool:
+        self.rosters += frame["type"] == "presence"
+        self.has_subscribed |= frame["type"] == "ack"
         return not self.withhold(frame)
 
 
@@ -255,7 +267,7 @@ class Room:
 
 
 def token(peer_id: str, **claims: Any) -> str:
-    payload = {"sub": peer_id, "exp": time.time() + 60, **claims}
+    payload = {"sub": peer_id, "exp": time.time() + 3600, **claims}
     return jwt.encode(payload, SECRET, "HS256", headers={"kid": "sk_id_1"})
 
 
@@ -266,9 +278,19 @@ def token_provider(peer_id: str, **claims: Any) -> Callable[[], Awaitable[str]]:
     return provide
 
 
-@asynccontextmanager
-async def plain_room() -> AsyncIterator[Room]:
-    """A room of a hub that holds nobody's seat."""
+def hub_with_secrets(**settings: Any) -> AbstractAsyncContextManager[RunningHub]:
+    """A hub that takes the tokens of this file."""
     secrets = (TokenSecretSettings(id="sk_id_1", secret=Secret(SECRET)),)
-    async with running_hub(hub_settings(hold_s=0, token_secrets=secrets)) as hub, AsyncExitStack() as stack:
+    return running_hub(hub_settings(token_secrets=secrets, **settings))
+
+
+@asynccontextmanager
+async def room_of_hub(**settings: Any) -> AsyncIterator[Room]:
+    """A room of a hub with these settings."""
+    async with hub_with_secrets(**settings) as hub, AsyncExitStack() as stack:
         yield Room(hub, stack)
+
+
+def plain_room() -> AbstractAsyncContextManager[Room]:
+    """A room of a hub that holds nobody's seat."""
+    return room_of_hub(hold_s=0)

@@ -24,6 +24,7 @@ class CameraProcess:
     def __init__(self, *options: str) -> None:
         self._options = options
         self._process: subprocess.Popen[str] | None = None
+        self._scheme = "rtsps" if "--tls" in options else "rtsp"
         self.port = 0
 
     def start(self) -> None:
@@ -34,7 +35,7 @@ class CameraProcess:
         self.port = int(ready["url"].rpartition(":")[2])
 
     def url(self, path: str = "/cam", *, login: str = "") -> str:
-        return f"rtsp://{login}{'@' if login else ''}127.0.0.1:{self.port}{path}"
+        return f"{self._scheme}://{login}{'@' if login else ''}127.0.0.1:{self.port}{path}"
 
     def freeze(self) -> None:
         """Make it hang with its connections open."""

@@ -51,6 +51,8 @@ def sps(
     order_type: int = 0,
     reorder: int | None = None,
     interlaced: bool = False,
+    references: int = 2,
+    bit_depth: int = 8,
 ) -> bytes:
     """Return an SPS NAL unit."""
     bits = BitWriter().u(8, profile).u(8, constraints).u(8, level).ue_v(set_id)
@@ -58,13 +60,13 @@ def sps(
         bits.ue_v({122: 2, 244: 3}.get(profile, 1))
         if profile == 244:
             bits.u(1, 0)
-        bits.ue_v(0).ue_v(0).u(1, 0).u(1, 0)
+        bits.ue_v(bit_depth - 8).ue_v(bit_depth - 8).u(1, 0).u(1, 0)
     bits.ue_v(0).ue_v(order_type)
     if order_type == 0:
         bits.ue_v(2)
     elif order_type == 1:
         bits.u(1, 0).se_v(-1).se_v(2).ue_v(2).se_v(1).se_v(-1)
-    bits.ue_v(1).u(1, 0).ue_v(width_mbs - 1).ue_v(height_mbs - 1).u(1, 0 if interlaced else 1)
+    bits.ue_v(references).u(1, 0).ue_v(width_mbs - 1).ue_v(height_mbs - 1).u(1, 0 if interlaced else 1)
     if interlaced:
         bits.u(1, 0)
     bits.u(1, 1)

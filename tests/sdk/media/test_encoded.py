@@ -1,29 +1,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from fractions import Fraction
 from typing import Any
 
 import av
 import pytest
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender
 from aiortc.codecs import h264
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.encoded import EncodedVideoSource
+from tests.sdk.media.pictures import two_peers
+from tests.sdk.media.tracks import Clock
 
 FRAME = 3000
 KEY = 5
-
-
-class Clock:
-    now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 def unit(number: int, *, key: bool = False, size: int = 10) -> AccessUnit:
@@ -196,6 +188,72 @@ async def test_counters() -> None:
     assert (stats.viewers, stats.dropped_units, stats.gop_bytes) == (0, 0, 0)
 
 
+def test_another_codec_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="video/AV1"):
+        EncodedVideoSource(mime_type="video/AV1")
+    assert EncodedVideoSource(mime_type="video/VP8").open_reader().mime_type == "video/VP8"  # type: ignore[attr-defined]
+
+
+async def test_a_reader_opened_before_or_after_the_end_ends() -> None:
+    source = EncodedVideoSource()
+    early = source.open_reader()
+    source.stop()
+    assert await ended(early)
+    assert await ended(source.open_reader())
+    assert source.viewers == 0
+
+
+async def test_a_receiver_that_lost_pictures_is_sent_the_group_again() -> None:
+    clock = Clock()
+    source = EncodedVideoSource(clock=clock)
+    reader = source.open_reader()
+    feed(source, 0, 3)
+    assert await take(reader, 3) == [0, FRAME, 2 * FRAME]
+    reader.request_key_frame()  # type: ignore[attr-defined]
+    reader.request_key_frame()  # type: ignore[attr-defined]
+    source.push(unit(3))
+    again = [await reader.recv() for _ in range(4)]
+    assert [packet.pts for packet in again] == [2 * FRAME + 1, 2 * FRAME + 2, 2 * FRAME + 3, 3 * FRAME]
+    assert [bytes(packet)[0] for packet in again] == [0, 1, 2, 3]
+    assert again[0].is_keyframe
+    assert (source.stats().key_frame_requests, source.stats().replays) == (2, 1)
+
+
+async def test_a_source_that_makes_key_frames_is_asked_once_for_all_who_ask_together() -> None:
+    clock = Clock()
+    asked: list[float] = []
+    source = EncodedVideoSource(clock=clock, on_key_frame_wanted=lambda: asked.append(clock.now_s))
+    readers: list[Any] = [source.open_reader(), source.open_reader()]
+    readers[0].request_key_frame()
+    assert asked == [], "nobody reads yet"
+    feed(source, 0, 1)
+    for reader in readers:
+        await reader.recv()
+        reader.request_key_frame()
+    assert asked == [100.0]
+    clock.now_s += 0.6
+    readers[1].request_key_frame()
+    assert asked == [100.0, 100.6]
+    assert source.stats().replays == 0
+
+
+async def test_a_newcomer_to_an_old_group_gets_a_new_key_frame() -> None:
+    clock = Clock()
+    asked: list[float] = []
+    source = EncodedVideoSource(clock=clock, on_key_frame_wanted=lambda: asked.append(clock.now_s))
+    feed(source, 0, 3)
+    await source.open_reader().recv()
+    clock.now_s += 0.9
+    await source.open_reader().recv()
+    assert asked == []
+    clock.now_s += 0.2
+    late = source.open_reader()
+    assert (await late.recv()).pts == 0, "a picture at once, whatever comes"
+    assert asked == [pytest.approx(101.1)]
+    source.push(unit(3, key=True))
+    assert (await late.recv()).pts == 3 * FRAME
+
+
 def encode(count: int) -> list[AccessUnit]:
     """Return real pictures of 320x240, key frame first."""
     codec: Any = av.CodecContext.create("libx264", "w")
@@ -210,26 +268,6 @@ def encode(count: int) -> list[AccessUnit]:
         frame.pts = number
         packets += codec.encode(frame)
     return [AccessUnit(bytes(packet), number * FRAME, packet.is_keyframe) for number, packet in enumerate(packets)]
-
-
-@asynccontextmanager
-async def two_peers(track: MediaStreamTrack) -> AsyncIterator[asyncio.Future[MediaStreamTrack]]:
-    """Send a track from one aiortc connection to another, as H.264."""
-    sender, receiver = (RTCPeerConnection(RTCConfiguration(iceServers=[])) for _ in range(2))
-    received: asyncio.Future[MediaStreamTrack] = asyncio.get_running_loop().create_future()
-    receiver.on("track", received.set_result)
-    transceiver = sender.addTransceiver(track, direction="sendonly")
-    codecs = RTCRtpSender.getCapabilities("video").codecs
-    transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "video/H264"])
-    try:
-        await sender.setLocalDescription(await sender.createOffer())
-        await receiver.setRemoteDescription(sender.localDescription)
-        await receiver.setLocalDescription(await receiver.createAnswer())
-        await sender.setRemoteDescription(receiver.localDescription)
-        yield received
-    finally:
-        await sender.close()
-        await receiver.close()
 
 
 async def test_aiortc_sends_it_as_it_is_and_the_other_side_decodes_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,10 @@ import pytest
 from aiortc.mediastreams import MediaStreamError
 
 from metered_realtime.media import files
+from metered_realtime.media.encoded import EncodedVideoSource
+from metered_realtime.media.file_probe import FileProbe
 from metered_realtime.media.files import from_camera, from_file, from_microphone, from_rtsp, screen_share
+from metered_realtime.media.source_state import SourceStateChange
 from tests.sdk.media.test_player import write_clip
 
 
@@ -46,8 +49,10 @@ def test_what_is_more_than_a_path_is_left_to_ffmpeg(name: str) -> None:
 
 async def test_a_camera_that_does_not_answer_does_not_stop_the_loop() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        player = from_rtsp(f"rtsp://127.0.0.1:{silent.getsockname()[1]}/cam")
+        player = from_rtsp(f"rtsp://127.0.0.1:{silent.getsockname()[1]}/cam", timeout_s=0.3)
         assert player.video is not None
+        lost = asyncio.Event()
+        player.on(SourceStateChange, lambda change: lost.set() if change.state == "lost" else None)
         receiving = asyncio.create_task(player.video.recv())
         ticks = 0
         for _ in range(20):
@@ -55,9 +60,29 @@ async def test_a_camera_that_does_not_answer_does_not_stop_the_loop() -> None:
             ticks += 1
         assert ticks == 20
         assert not receiving.done()
-        player.stop()
+        async with asyncio.timeout(10):
+            await lost.wait()
+        assert player.error is not None
+        assert "did not answer OPTIONS within 0.3 s" in str(player.error)
+        await player.aclose()
         with pytest.raises(MediaStreamError):
             await receiving
+
+
+def test_passthrough_is_for_tcp() -> None:
+    assert isinstance(from_rtsp("rtsp://camera/", passthrough=True).video, EncodedVideoSource)
+    with pytest.raises(ValueError, match="passthrough needs the transport 'tcp'"):
+        from_rtsp("rtsp://camera/", transport="udp", passthrough=True)
+
+
+def test_a_file_that_cannot_be_looked_at_in_time_has_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look_away(probe: FileProbe, within_s: float = 0.0) -> None:
+        """As if the disk did not answer."""
+
+    monkeypatch.setattr(FileProbe, "look", look_away)
+    player = from_file(tmp_path / "slow.mp4")
+    assert player.audio is not None
+    assert player.video is not None
 
 
 def test_an_unknown_transport_is_refused() -> None:
@@ -76,7 +101,6 @@ def test_devices_have_one_kind_of_track() -> None:
 @pytest.mark.parametrize(
     ("system", "kind", "name", "input_format"),
     [
-        ("linux", "camera", "/dev/video0", "v4l2"),
         ("linux", "microphone", "default", "alsa"),
         ("linux", "screen", ":0.0", "x11grab"),
         ("darwin", "camera", "default:none", "avfoundation"),
@@ -85,14 +109,36 @@ def test_devices_have_one_kind_of_track() -> None:
         ("win32", "screen", "desktop", "gdigrab"),
     ],
 )
-def test_each_system_has_its_devices(system: str, kind: str, name: str, input_format: str) -> None:
-    player = files._capture(kind, None, {}, system)
-    assert (player._file, player._format) == (name, input_format)
+def test_each_system_has_its_devices(
+    monkeypatch: pytest.MonkeyPatch, system: str, kind: str, name: str, input_format: str
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    what = files._capture_input(kind, None, {}, system)
+    assert (what.file, what.format) == (name, input_format)
+
+
+def test_the_screen_of_the_session_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISPLAY", ":4")
+    assert files._capture_input("screen", None, {}, "linux").file == ":4"
+    assert files._capture_input("screen", ":5", {}, "linux").what == "the screen :5"
 
 
 def test_size_and_rate_are_asked_of_the_device() -> None:
-    assert from_camera(width=320, height=240, fps=5)._options == {"video_size": "320x240", "framerate": "5"}
-    assert screen_share()._options == {"framerate": "30"}
+    assert files._picture_options(320, 240, 5) == {"video_size": "320x240", "framerate": "5"}
+    assert files._picture_options(0, 0, 30) == {"framerate": "30"}
+    assert ("framerate", "5") in files._capture_input("screen", None, {"framerate": "5"}, "linux").options
+
+
+def test_sizes_that_cannot_be_are_refused() -> None:
+    for size in ({"width": 0}, {"height": -1}, {"fps": -1}):
+        with pytest.raises(ValueError, match="cannot be"):
+            from_camera(**size)
+
+
+def test_other_systems_capture_with_ffmpeg_and_pass_nothing_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_SYSTEM", "darwin")
+    with pytest.raises(RuntimeError, match="Linux only"):
+        from_camera(passthrough=True)
 
 
 def test_an_unknown_system_is_refused() -> None:

@@ -75,10 +75,23 @@ def test_cropping_is_in_chroma_units() -> None:
         ({"profile": 100, "reorder": 2}, True),
         ({"profile": 100, "constraints": 0x10}, False),
         ({"profile": 100, "reorder": 99}, None),
+        ({"profile": 77, "references": 1}, False),
+        ({"profile": 77, "references": 1, "reorder": 2}, True),
+        ({"profile": 77, "level": 31, "width_mbs": 120, "height_mbs": 68}, None),
+        ({"profile": 77, "level": 22, "width_mbs": 120, "height_mbs": 68}, False),
+        ({"profile": 77, "level": 11, "constraints": 0x10, "width_mbs": 22, "height_mbs": 18}, False),
+        ({"profile": 77, "level": 99}, None),
     ],
 )
 def test_b_frame_verdict(options: dict[str, int], verdict: bool | None) -> None:
     assert parse_sps(sps(**{"constraints": 0, **options})).has_b_frames is verdict
+
+
+def test_the_depth_of_the_colours_is_read() -> None:
+    assert parse_sps(sps(profile=110, constraints=0, bit_depth=10)).bit_depth == 10
+    assert parse_sps(sps()).bit_depth == 8
+    with pytest.raises(H264Error, match="15 bits"):
+        parse_sps(sps(profile=110, constraints=0, bit_depth=15))
 
 
 def test_usability_information_cut_short_leaves_the_picture_described() -> None:
@@ -88,7 +101,7 @@ def test_usability_information_cut_short_leaves_the_picture_described() -> None:
 
 
 def test_a_decoder_model_without_end_leaves_the_picture_described() -> None:
-    bits = BitWriter().u(8, 77).u(8, 0).u(8, 40).ue_v(0).ue_v(0).ue_v(0).ue_v(0).ue_v(1).u(1, 0).ue_v(9).ue_v(9)
+    bits = BitWriter().u(8, 77).u(8, 0).u(8, 40).ue_v(0).ue_v(0).ue_v(0).ue_v(0).ue_v(2).u(1, 0).ue_v(9).ue_v(9)
     bits.u(1, 1).u(1, 1).u(1, 0).u(1, 1).u(5, 0).u(1, 1).ue_v(4000)
     found = parse_sps(b"\x67" + bits.rbsp())
     assert (found.width, found.has_b_frames) == (160, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,7 @@ from aiortc.mediastreams import MediaStreamError
 from metered_realtime.media import player as player_module
 from metered_realtime.media.frames import iter_frames
 from metered_realtime.media.player import Player, stream_kinds
+from metered_realtime.media.player_track import PlayerTrack
 from tests.sdk.media.tracks import picture, sound
 
 
@@ -73,6 +75,45 @@ async def test_a_loop_goes_on_after_the_end(clip: Path) -> None:
         await player.video.recv()
 
 
+async def test_a_loop_has_no_gap_and_its_stamps_go_on(clip: Path) -> None:
+    player = Player(str(clip), loop=True, kinds=("video",))
+    assert player.video is not None
+    loop = asyncio.get_running_loop()
+    arrivals, seconds = [], []
+    async with asyncio.timeout(10):
+        for _ in range(20):
+            frame = await player.video.recv()
+            arrivals.append(loop.time())
+            seconds.append(float(frame.pts * frame.time_base))
+    player.stop()
+    steps = [after - before for before, after in itertools.pairwise(seconds)]
+    # Whole pictures apart: on a machine that is busy, one of them may be lost.
+    assert all(step > 0.03 and step / 0.04 == pytest.approx(round(step / 0.04), abs=0.03) for step in steps)
+    # Three times around at the speed of time, with no pause between.
+    assert arrivals[-1] - arrivals[0] >= 19 * 0.04 - 0.2
+    assert seconds[-1] - seconds[0] == pytest.approx(arrivals[-1] - arrivals[0], abs=0.5)
+
+
+async def test_sound_and_picture_stay_together_over_a_loop(tmp_path: Path) -> None:
+    player = Player(str(write_clip(tmp_path / "clip.mkv", pictures=5, seconds_of_sound=0.4)), loop=True)
+    assert player.video is not None
+    assert player.audio is not None
+    ends: dict[str, float] = {}
+
+    async def read(track: PlayerTrack, seconds: float) -> None:
+        at_s = -1.0
+        while at_s < seconds:
+            frame = await track.recv()
+            assert float(frame.pts * frame.time_base) > at_s
+            at_s = float(frame.pts * frame.time_base)
+        ends[track.kind] = at_s
+
+    async with asyncio.timeout(10):
+        await asyncio.gather(read(player.video, 1.0), read(player.audio, 1.0))
+    player.stop()
+    assert abs(ends["video"] - ends["audio"]) < 0.5
+
+
 async def test_a_kind_the_source_lacks_ends_at_once(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "mute.mp4", seconds_of_sound=0)
     player = Player(str(clip))
@@ -86,7 +127,7 @@ async def test_a_kind_the_source_lacks_ends_at_once(tmp_path: Path) -> None:
 async def test_a_source_that_cannot_be_opened_is_one_warning_without_its_password(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    player = Player("rtsp://user:secret@127.0.0.1:9/none", is_live=True, kinds=("video",))
+    player = Player("http://user:secret@127.0.0.1:9/none", is_live=True, kinds=("video",))
     assert player.video is not None
     with caplog.at_level(logging.WARNING):
         async with asyncio.timeout(10):
@@ -117,6 +158,15 @@ async def test_a_file_waits_while_nobody_reads(clip: Path, monkeypatch: pytest.M
     assert player.video.readyState == "live"
     assert len(later) == 3
     player.stop()
+
+
+async def test_a_file_slower_than_its_reader_is_patient_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(player_module, "PAUSE_AFTER_S", 0.0)  # every picture comes later than that after its read
+    player = Player(str(write_clip(tmp_path / "clip.mkv", pictures=4, seconds_of_sound=0)), kinds=("video",))
+    async with asyncio.timeout(10):
+        assert len([frame async for frame in iter_frames(player.video)]) == 4
 
 
 def test_what_a_file_has(clip: Path, tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from aiortc.mediastreams import MediaStreamError
 
 from metered_realtime.media.received import MAX_QUEUED, ReceivedTrack
+from metered_realtime.media.received_gate import DecoderGate
 
 
 async def test_frames_come_in_order_under_the_announced_id() -> None:
@@ -43,3 +45,40 @@ async def test_stopping_wakes_who_waits() -> None:
     track.stop()
     with pytest.raises(MediaStreamError):
         await receiving
+
+
+async def test_who_looks_opens_the_way_to_the_decoder_and_pictures_can_be_had_encoded() -> None:
+    asked: list[int] = []
+    gate = DecoderGate("video", want_key_frame=lambda: asked.append(1))
+    track = ReceivedTrack("video", "cam", gate=gate)
+    track.request_key_frame()
+    encoded = asyncio.create_task(track.encoded())
+    await asyncio.sleep(0)
+    assert not encoded.done()
+    codec = SimpleNamespace(name="VP8", mimeType="video/VP8")
+    gate.put((codec, SimpleNamespace(data=b"\x01", timestamp=0)))
+    assert await encoded is gate.encoded is not None
+    track.request_key_frame()
+    assert asked == [1]
+    reading = asyncio.create_task(track.recv())
+    await asyncio.sleep(0)
+    assert asked == [1, 1], "nothing to begin with was kept"
+    track.stop()
+    with pytest.raises(MediaStreamError):
+        await reading
+    with pytest.raises(MediaStreamError):
+        await track.encoded()
+
+
+async def test_without_a_way_to_look_encoded_there_are_only_frames() -> None:
+    assert await ReceivedTrack("video", "cam").encoded() is None
+    assert await ReceivedTrack("audio", "mic", gate=DecoderGate("audio", want_key_frame=lambda: None)).encoded() is None
+
+
+async def test_a_track_that_ends_before_anything_came_says_so() -> None:
+    track = ReceivedTrack("video", "cam", gate=DecoderGate("video", want_key_frame=lambda: None))
+    waiting = asyncio.create_task(track.encoded())
+    await asyncio.sleep(0)
+    track.stop()
+    with pytest.raises(MediaStreamError):
+        await waiting

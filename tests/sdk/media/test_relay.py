@@ -12,7 +12,7 @@ import pytest
 from aiortc.mediastreams import MediaStreamError
 
 from metered_realtime.media.relay import MAX_QUEUED, Relay
-from tests.sdk.media.tracks import Clock, Scripted, picture, sound
+from tests.sdk.media.tracks import Clock, Scripted, ended, picture, sound
 
 
 async def settle() -> None:
@@ -28,7 +28,7 @@ async def test_nothing_is_read_before_somebody_receives() -> None:
     assert track.reads == 0
     assert (relay.kind, relay.id, relay.mime_type) == ("video", track.id, None)
     reader.stop()
-    await relay.aclose()
+    await ended(relay)
 
 
 async def test_every_reader_gets_the_same_frame_on_the_clock_of_the_relay() -> None:
@@ -41,7 +41,7 @@ async def test_every_reader_gets_the_same_frame_on_the_clock_of_the_relay() -> N
     first, second = await asyncio.gather(*receiving)
     assert first is second
     assert (first.pts, first.time_base) == (900_000, Fraction(1, 90_000))
-    await relay.aclose()
+    await ended(relay)
 
 
 async def test_a_reader_that_lags_loses_the_oldest_and_is_counted() -> None:
@@ -57,7 +57,7 @@ async def test_a_reader_that_lags_loses_the_oldest_and_is_counted() -> None:
     assert reader.dropped_frames == 5 - MAX_QUEUED["video"]
     reader.stop()
     assert relay.dropped_frames == 5 - MAX_QUEUED["video"]
-    await relay.aclose()
+    await ended(relay)
 
 
 async def test_the_track_is_read_no_more_when_the_last_reader_stops_and_again_for_the_next() -> None:
@@ -75,7 +75,7 @@ async def test_the_track_is_read_no_more_when_the_last_reader_stops_and_again_fo
     await settle()
     assert track.reads == reads
     assert await relay.open_reader().recv() is not None
-    await relay.aclose()
+    await ended(relay)
 
 
 async def test_a_stopped_reader_is_woken() -> None:
@@ -88,7 +88,7 @@ async def test_a_stopped_reader_is_woken() -> None:
         await receiving
     with pytest.raises(MediaStreamError):
         await reader.recv()
-    await relay.aclose()
+    await ended(relay)
 
 
 async def test_the_end_of_the_track_ends_readers_after_what_they_still_hold() -> None:
@@ -100,7 +100,7 @@ async def test_the_end_of_the_track_ends_readers_after_what_they_still_hold() ->
     assert relay.is_ended
     with pytest.raises(MediaStreamError):
         await relay.open_reader().recv()
-    await relay.aclose()
+    await ended(relay)
 
 
 async def test_a_track_that_raises_is_logged_and_ended(caplog: pytest.LogCaptureFixture) -> None:
@@ -108,7 +108,7 @@ async def test_a_track_that_raises_is_logged_and_ended(caplog: pytest.LogCapture
     with caplog.at_level(logging.ERROR), pytest.raises(MediaStreamError):
         await relay.open_reader().recv()
     assert "lens cap" in caplog.text
-    await relay.aclose()
+    await ended(relay)
 
 
 async def test_sound_of_any_format_comes_out_as_one() -> None:
@@ -120,7 +120,7 @@ async def test_sound_of_any_format_comes_out_as_one() -> None:
         assert (frame.format.name, frame.layout.name, frame.sample_rate) == ("s16", "stereo", 48_000)
         assert frame.time_base == Fraction(1, 48_000)
     assert frames[1].pts > frames[0].pts
-    await relay.aclose()
+    await ended(relay)
 
 
 async def test_sound_without_timestamps_follows_its_samples_and_not_its_arrival() -> None:
@@ -133,7 +133,7 @@ async def test_sound_without_timestamps_follows_its_samples_and_not_its_arrival(
         stamps.append((await reader.recv()).pts)
         clock.now_s += 0.005
     assert [after - before for before, after in itertools.pairwise(stamps)] == [960, 960]
-    await relay.aclose()
+    await ended(relay)
 
 
 async def test_packets_are_placed_as_well() -> None:
@@ -141,4 +141,4 @@ async def test_packets_are_placed_as_well() -> None:
     packet.pts, packet.time_base = 5, Fraction(1, 25)
     relay = Relay(Scripted("video", packet), clock=Clock(1.0))
     assert (await relay.open_reader().recv()).dts == 90_000
-    await relay.aclose()
+    await ended(relay)

@@ -136,3 +136,21 @@ def test_the_timeline_never_goes_back(steps: list[tuple[int, float]]) -> None:
         pts = timeline.pts_90k(stamp, now_s)
         assert pts >= last
         last = pts
+
+
+def test_a_clock_set_back_goes_on_after_the_time_that_passed() -> None:
+    line = Timeline()
+    assert line.pts_90k(900_000, 0.0) == 0
+    back = 900_000 - 90_000
+    assert [line.pts_90k(back + 3000 * step, 0.04 * (step + 1)) for step in range(4)] == [3600, 6600, 9600, 12600]
+    assert (line.jumps, line.steps_back) == (1, 0)
+
+
+@given(st.lists(st.integers(1, 5 * 90_000), min_size=1, max_size=40), st.integers(0, 2**32 - 1))
+def test_over_any_wrap_the_timeline_is_the_sum_of_its_steps(steps: list[int], first: int) -> None:
+    line = Timeline()
+    stamp, total, now_s = first, 0, 0.0
+    line.pts_90k(stamp, now_s)
+    for step in steps:
+        stamp, total, now_s = (stamp + step) % 2**32, total + step, now_s + step / 90_000
+        assert line.pts_90k(stamp, now_s) == total

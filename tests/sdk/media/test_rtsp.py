@@ -9,6 +9,7 @@ import av
 import pytest
 
 from metered_realtime.media.h264 import nal_type, split_annex_b
+from metered_realtime.media.rtp_audio import AudioFormat, AudioUnit
 from metered_realtime.media.rtsp import (
     RtspAuthError,
     RtspClient,
@@ -21,7 +22,7 @@ from metered_realtime.media.rtsp import (
 )
 from metered_realtime.media.rtsp_message import RtspRequest
 from tests.sdk.media.camera_process import CameraProcess, camera
-from tests.sdk.media.scripted_camera import answer, key_frame, polite, scripted
+from tests.sdk.media.scripted_camera import SDP, answer, key_frame, polite, scripted
 
 TIMEOUT_S = 8.0
 
@@ -330,3 +331,43 @@ async def test_cancelling_an_open_leaves_no_connection_behind() -> None:
                 await client(fake.url).__aenter__()
         async with asyncio.timeout(5):
             await fake.writers[0].wait_closed()
+
+
+async def test_sound_is_taken_by_whoever_wants_it(open_camera: CameraProcess) -> None:
+    sounds: list[AudioUnit] = []
+    arrived = asyncio.Event()
+
+    def take(sound: AudioUnit) -> None:
+        sounds.append(sound)
+        arrived.set()
+
+    async with RtspClient(open_camera.url("/alaw"), timeout_s=TIMEOUT_S, on_audio=take) as rtsp:
+        assert rtsp.audio == AudioFormat("PCMA", "pcm_alaw", 8000, 8000, 1)
+        await rtsp.next_unit()
+        await arrived.wait()
+    assert sounds[0].data
+    async with RtspClient(open_camera.url("/cam"), timeout_s=TIMEOUT_S, on_audio=take) as rtsp:
+        assert rtsp.audio is None
+        await rtsp.next_unit()
+
+
+SOUND_SDP = SDP + b"m=audio 0 RTP/AVP 0\r\na=control:track2\r\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "transport"),
+    [("461 Unsupported Transport", ""), ("200 OK", "RTP/AVP;unicast;client_port=1-2")],
+)
+async def test_a_camera_that_refuses_its_sound_still_shows_its_picture(status: str, transport: str) -> None:
+    def answers(request: RtspRequest) -> bytes | None:
+        if request.method == "DESCRIBE":
+            return answer(request, body=SOUND_SDP)
+        if request.method == "SETUP" and request.uri.endswith("track2"):
+            return answer(request, status, Transport=transport)
+        return polite(request)
+
+    async with scripted(answers) as fake:
+        async with RtspClient(fake.url, timeout_s=TIMEOUT_S, on_audio=lambda _: None) as rtsp:
+            assert rtsp.audio is None
+            assert (await rtsp.next_unit()).is_key
+        assert fake.methods[:5] == ["OPTIONS", "DESCRIBE", "SETUP", "SETUP", "PLAY"]

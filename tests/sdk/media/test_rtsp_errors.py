@@ -21,4 +21,4 @@ def test_faults_that_need_a_hand_are_tried_again_slowly() -> None:
     assert rtsp_errors.RtspAuthError("no", login_given=True).retry_after_s == 60
     assert rtsp_errors.RtspNoVideoError("no", ("H265",)).retry_after_s == 60
     assert rtsp_errors.RtspNoVideoError("no", ("H265",)).codecs == ("H265",)
-    assert not hasattr(rtsp_errors.RtspConnectError("no"), "retry_after_s")
+    assert rtsp_errors.RtspConnectError("no").retry_after_s is None

@@ -7,8 +7,18 @@ from metered_realtime.media.rtsp_errors import (
     RtspNotFoundError,
     RtspNoVideoError,
     RtspProtocolError,
+    RtspTransportError,
 )
-from metered_realtime.media.rtsp_handshake import agreed_channels, choose_video, is_redirect, refusal, shown
+from metered_realtime.media.rtsp_handshake import (
+    agreed_channels,
+    agreed_udp,
+    choose_audio,
+    choose_video,
+    is_redirect,
+    redirect_target,
+    refusal,
+    shown,
+)
 from metered_realtime.media.rtsp_message import RtspHeaders, RtspResponse
 from metered_realtime.media.rtsp_url import parse_rtsp_url
 from tests.sdk.media.test_sdp import CAMERA
@@ -31,7 +41,7 @@ def test_a_path_is_shown_without_login_and_query() -> None:
     [
         (404, RtspNotFoundError, "has no stream at /user=\\*\\*\\*&password=\\*\\*\\*&channel=1: check the path"),
         (403, RtspAuthError, "does not let this login see"),
-        (461, RtspProtocolError, "does not send its video over TCP"),
+        (461, RtspTransportError, "does not send its video over TCP"),
         (453, RtspProtocolError, "is busy"),
         (503, RtspProtocolError, "is busy"),
         (500, RtspProtocolError, "answered SETUP with 500 OK"),
@@ -58,6 +68,25 @@ def test_redirects_need_a_place_to_go() -> None:
     assert is_redirect(answer(302, location="rtsp://other/1"))
     assert not is_redirect(answer(302))
     assert not is_redirect(answer(200, location="rtsp://other/1"))
+
+
+def test_a_redirect_leads_elsewhere_or_to_another_path_of_the_same_camera() -> None:
+    assert redirect_target("rtsps://other:322/1", URL).request_uri == "rtsps://other:322/1"
+    assert redirect_target("/live/2", URL).request_uri == "rtsp://cam:554/live/2"
+    with pytest.raises(RtspProtocolError, match="redirects to an address that cannot be used"):
+        redirect_target("http://other/1", URL)
+
+
+def test_the_transport_that_was_refused_is_named() -> None:
+    assert "over TCP or UDP" in str(refusal("SETUP", answer(461), URL, transport="TCP or UDP"))
+
+
+def test_the_camera_tells_its_side_of_udp() -> None:
+    told = agreed_udp(answer(transport="RTP/AVP;unicast;client_port=5000-5001;server_port=6000-6001"), URL)
+    assert told.server_ports == (6000, 6001)
+    assert agreed_udp(answer(), URL).server_ports is None
+    with pytest.raises(RtspTransportError, match="over UDP"):
+        agreed_udp(answer(transport="RTP/AVP/TCP;interleaved=0-1"), URL)
 
 
 def test_the_video_track_is_found_with_its_addresses() -> None:
@@ -117,3 +146,21 @@ def test_the_camera_chooses_the_channels() -> None:
     assert agreed_channels(answer(), URL, (0, 1)) == (0, 1)
     with pytest.raises(RtspProtocolError, match="not send its video over TCP"):
         agreed_channels(answer(transport="RTP/AVP;unicast;client_port=1-2"), URL, (0, 1))
+
+
+def test_the_first_sound_that_can_be_used_is_chosen() -> None:
+    body = (
+        b"v=0\r\na=control:*\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:v\r\n"
+        b"m=audio 0 RTP/AVP 97\r\na=rtpmap:97 G726-32/8000\r\na=control:a1\r\n"
+        b"m=audio 0 RTP/AVP 98\r\na=rtpmap:98 opus/48000/2\r\na=control:a2\r\n"
+    )
+    track = choose_audio(answer(body=body, content_base="rtsp://cam:554/live/"), URL)
+    assert track is not None
+    assert (track.control_url, track.payload_type) == ("rtsp://cam:554/live/a2", 98)
+    assert (track.format.codec, track.format.channels) == ("OPUS", 2)
+
+
+def test_no_sound_is_no_fault() -> None:
+    assert choose_audio(answer(body=b"v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"), URL) is None
+    assert choose_audio(answer(body=b""), URL) is None
+    assert choose_audio(answer(body=b"v=0\r\nm=audio 0 RTP/AVP 99\r\n"), URL) is None

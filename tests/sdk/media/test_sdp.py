@@ -92,3 +92,8 @@ def test_any_bytes_give_a_description_or_the_one_error(body: bytes) -> None:
     for media in session.media:
         for formats in media.formats.values():
             parameter_sets(formats)
+
+
+def test_what_follows_an_encoding_name_is_kept() -> None:
+    session = parse_sdp(b"v=0\r\nm=audio 0 RTP/AVP 98 0\r\na=rtpmap:98 opus/48000/2\r\n")
+    assert session.media[0].parameters == {98: "48000/2"}

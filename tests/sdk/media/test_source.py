@@ -10,6 +10,7 @@ import av
 import pytest
 from aiortc.mediastreams import MediaStreamError
 
+from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.encoded import EncodedVideoSource
 from metered_realtime.media.relay import Relay
 from metered_realtime.media.source import SenderTrack, SharedSource
@@ -97,3 +98,18 @@ async def test_sound_is_counted_in_its_own_rate() -> None:
     sender = SenderTrack("audio")
     sender.switch(Scripted("audio", sound(960)))
     assert (await sender.recv()).pts == 960
+
+
+async def test_a_receiver_that_cannot_decode_is_heard_by_a_source_that_can_help() -> None:
+    sender = SenderTrack("video")
+    sender.request_key_frame()
+    source = EncodedVideoSource()
+    sender.switch(source.open_reader())
+    source.push(AccessUnit(b"key", 0, is_key=True))
+    await sender.recv()
+    sender.request_key_frame()
+    assert (await sender.recv()).is_keyframe
+    assert source.stats().replays == 1
+    sender.switch(Scripted("video", picture(0)))
+    sender.request_key_frame()
+    sender.stop()

@@ -9,6 +9,8 @@ from typing import Any
 import av
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
+from metered_realtime.media.relay import Relay
+
 
 def picture(pts: int | None, *, width: int = 64, height: int = 48, time_base: Fraction = Fraction(1, 90_000)) -> Any:
     frame = av.VideoFrame(width=width, height=height)
@@ -56,3 +58,10 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now_s
+
+
+async def ended(relay: Relay) -> None:
+    """Stop every reader, and wait until nothing is left of the relay."""
+    for reader in tuple(relay._readers):
+        reader.stop()
+    await relay.settle()

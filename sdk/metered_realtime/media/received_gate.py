@@ -1,0 +1,118 @@
+"""What one received section brings, on its way to the decoder: bounded, and pictures only if somebody looks."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from metered_realtime.media.access_unit import AccessUnit
+from metered_realtime.media.encoded import MIME_TYPES, EncodedVideoSource
+from metered_realtime.media.h264 import NAL_IDR, nal_type, split_annex_b
+
+# What may wait for the decoder thread; a decoder that is slower loses up to the next key frame.
+MAX_QUEUED = {"video": 60, "audio": 100}
+
+
+class DecoderGate:
+    """Stands where aiortc's receiver expects a `queue.Queue`: `put` is called in the event loop, `get` in its thread.
+
+    Pictures are kept encoded, from the last key frame on, for whoever takes them so (`encoded`); they are decoded from
+    the first `open()` on. Sound is cheap and always decoded.
+    """
+
+    def __init__(
+        self, kind: str, *, want_key_frame: Callable[[], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._kind = kind
+        self._want_key_frame = want_key_frame
+        self._clock = clock
+        self._queue: queue.Queue[Any] = queue.Queue()
+        self._is_open = kind != "video"
+        self._waits_for_key = kind == "video"
+        self._group: deque[Any] = deque(maxlen=MAX_QUEUED[kind])
+        self.encoded: EncodedVideoSource | None = None
+        self.codec_known = asyncio.Event()
+        self.dropped = 0
+
+    def open(self) -> None:
+        """Decode from now on: what there is since the last key frame, and all that comes."""
+        if self._is_open:
+            return
+        self._is_open = True
+        if self._group:
+            self._waits_for_key = False
+            for task in self._group:
+                self._queue.put(task)
+            self._group.clear()
+        else:
+            self._want_key_frame()
+
+    def put(self, task: Any) -> None:
+        """Take (codec, encoded frame), or None: the end, at which nothing that waits is worth decoding."""
+        if task is None:
+            self._drain()
+            if self.encoded is not None:
+                self.encoded.stop()
+            self._queue.put(None)
+            return
+        if self._kind != "video":
+            if self._queue.qsize() < MAX_QUEUED[self._kind]:
+                self._queue.put(task)
+            else:
+                self.dropped += 1
+            return
+        codec, frame = task
+        is_key = _is_key(codec.name, frame.data)
+        self._offer_encoded(codec.mimeType, AccessUnit(frame.data, frame.timestamp, is_key))
+        if self._is_open:
+            self._decode(task, is_key=is_key)
+        else:
+            self._keep(task, is_key=is_key)
+
+    def get(self) -> Any:
+        """Wait for what is to be decoded next."""
+        return self._queue.get()
+
+    def _decode(self, task: Any, *, is_key: bool) -> None:
+        if self._queue.qsize() >= MAX_QUEUED["video"] and not self._waits_for_key:
+            self._waits_for_key = True
+            self._want_key_frame()
+        if self._waits_for_key and not is_key:
+            self.dropped += 1
+            return
+        self._waits_for_key = False
+        self._queue.put(task)
+
+    def _keep(self, task: Any, *, is_key: bool) -> None:
+        if is_key:
+            self._group.clear()
+        elif not self._group or len(self._group) == self._group.maxlen:
+            self._group.clear()  # half a group cannot be decoded
+            return
+        self._group.append(task)
+
+    def _offer_encoded(self, mime_type: str, unit: AccessUnit) -> None:
+        if self.encoded is None or self.encoded.mime_type != mime_type:
+            if self.encoded is not None:
+                self.encoded.stop()
+            if mime_type not in MIME_TYPES:
+                return
+            self.encoded = EncodedVideoSource(
+                mime_type=mime_type, on_key_frame_wanted=self._want_key_frame, clock=self._clock
+            )
+            self.codec_known.set()
+        self.encoded.push(unit)
+
+    def _drain(self) -> None:
+        while not self._queue.empty():
+            self._queue.get_nowait()
+
+
+def _is_key(codec_name: str, data: bytes) -> bool:
+    if codec_name.upper() == "H264":
+        return any(nal_type(nal) == NAL_IDR for nal in split_annex_b(data))
+    return bool(data) and not data[0] & 1  # VP8, RFC 6386 section 9.1

@@ -1,0 +1,229 @@
+"""One viewer's RTP stream of pictures that are encoded already: numbered, encrypted, paced, and sent again on demand.
+
+All viewers share the packets (`media.rtp_image`); a viewer's own are sequence numbers, SSRC and keys. A picture leaves
+the moment it comes; large ones in pieces, so that no link and no other viewer has to take it all at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from metered_realtime.media.rtp_image import PacketImage
+from metered_realtime.media.sent_history import SentHistory, SentPicture
+from metered_realtime.media_path import MediaPath
+from metered_realtime.srtp import protect_image, protect_packet
+
+# Between the pieces of a large picture, and before another try where the path is full.
+PIECE_INTERVAL_S = 0.002
+MAX_WAITING_BYTES = 4 * 1024 * 1024
+# A receiver that asks for everything again gets this much of it, and no more.
+RESEND_BURST = 400
+RESEND_PER_S = 800.0
+
+
+@dataclass(frozen=True, slots=True)
+class RtxFormat:
+    """How lost packets are sent again (RFC 4588): payload type, SSRC and first sequence number of that stream."""
+
+    payload_type: int
+    ssrc: int
+    first_sequence: int
+
+
+class _Piece(NamedTuple):
+    image: PacketImage
+    timestamp: int
+    is_key: bool
+    is_first: bool
+
+
+class _Blocked(NamedTuple):
+    piece: _Piece
+    view: memoryview
+    next_run: int
+
+
+@dataclass(slots=True)
+class SentCounts:
+    """What one stream has sent since it began, repeats not counted but in `resent_packets`."""
+
+    packets: int = 0
+    payload_bytes: int = 0
+    timestamp: int = 0
+    resent_packets: int = 0
+    refused_resends: int = 0
+    dropped_pictures: int = 0
+
+
+class PictureSender:
+    """Sends to one viewer. `find_path` returns the way out at this moment, or None while there is none.
+
+    `on_sent` is called after packets left, with how many and how many bytes; `on_dropped` where pictures had to be
+    left out because the path did not take them: the next one must be a key frame.
+    """
+
+    def __init__(
+        self,
+        session: Any,
+        find_path: Callable[[], MediaPath | None],
+        *,
+        ssrc: int,
+        first_sequence: int,
+        rtx: RtxFormat | None,
+        on_sent: Callable[[int, int], None],
+        on_dropped: Callable[[], None],
+    ) -> None:
+        self._session = session
+        self._find_path = find_path
+        self._ssrc = ssrc
+        self._sequence = first_sequence
+        self._rtx = rtx
+        self._rtx_sequence = rtx.first_sequence if rtx is not None else 0
+        self._on_sent = on_sent
+        self._on_dropped = on_dropped
+        self._loop = asyncio.get_running_loop()
+        self._history = SentHistory()
+        self._waiting: deque[_Piece] = deque()
+        self._waiting_bytes = 0
+        self._blocked: _Blocked | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._resend_budget = float(RESEND_BURST)
+        self._resend_at_s = 0.0
+        self.counts = SentCounts()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits to leave."""
+        return not self._waiting
+
+    def send(self, images: Sequence[PacketImage], timestamp: int, *, is_key: bool) -> None:
+        """Send a picture, behind those that wait; never blocks. Raises ConnectionError where SRTP fails."""
+        if self._waiting_bytes > MAX_WAITING_BYTES:
+            self._drop_waiting()
+            if not is_key:
+                self.counts.dropped_pictures += 1
+                return
+        for number, image in enumerate(images):
+            piece = _Piece(image, timestamp, is_key, number == 0)
+            if self._waiting or number > 0 or not self._transmit(piece):
+                self._waiting.append(piece)
+                self._waiting_bytes += len(image.data)
+        if self._waiting and self._timer is None:
+            self._timer = self._loop.call_later(PIECE_INTERVAL_S, self._next_piece)
+
+    def _next_piece(self) -> None:
+        self._timer = None
+        try:
+            is_sent = self._finish_blocked() if self._blocked is not None else self._transmit(self._waiting[0])
+        except ConnectionError:
+            self.stop()  # the connection is ending; whoever owns it notices by itself
+            return
+        if is_sent:
+            self._waiting_bytes -= len(self._waiting.popleft().image.data)
+        if self._waiting:
+            self._timer = self._loop.call_later(PIECE_INTERVAL_S, self._next_piece)
+
+    def _transmit(self, piece: _Piece) -> bool:
+        """Encrypt and send; False where it has to wait."""
+        path = self._find_path()
+        if path is None:
+            return False
+        view = protect_image(self._session, piece.image, self._sequence, piece.timestamp, self._ssrc)
+        for number, run in enumerate(piece.image.runs):
+            if not path.send_run(view, run):
+                # What is encrypted is kept: SRTP must not use a number twice, and a gap would look like loss.
+                self._blocked = _Blocked(piece, memoryview(bytes(view)), number)
+                return False
+        self._sent(piece)
+        return True
+
+    def _finish_blocked(self) -> bool:
+        path, blocked = self._find_path(), self._blocked
+        if path is None or blocked is None:
+            return False
+        for number in range(blocked.next_run, len(blocked.piece.image.runs)):
+            if not path.send_run(blocked.view, blocked.piece.image.runs[number]):
+                self._blocked = blocked._replace(next_run=number)
+                return False
+        self._blocked = None
+        self._sent(blocked.piece)
+        return True
+
+    def _sent(self, piece: _Piece) -> None:
+        image, counts = piece.image, self.counts
+        self._history.add(SentPicture(image, self._sequence, piece.timestamp, self._loop.time(), piece.is_key))
+        self._sequence = (self._sequence + len(image.places)) & 0xFFFF
+        counts.packets += len(image.places)
+        counts.payload_bytes += image.payload_bytes
+        counts.timestamp = piece.timestamp
+        self._on_sent(len(image.places), len(image.data))
+
+    def _drop_waiting(self) -> None:
+        """Leave out whole pictures; one that has begun is finished."""
+        kept = [self._waiting[0]] if self._blocked is not None else []
+        for piece in list(self._waiting)[len(kept) :]:
+            if piece.is_first:
+                break
+            kept.append(piece)
+        self.counts.dropped_pictures += sum(piece.is_first for piece in list(self._waiting)[len(kept) :])
+        self._waiting = deque(kept)
+        self._waiting_bytes = sum(len(piece.image.data) for piece in kept)
+        self._on_dropped()
+
+    # Repair ----------------------------------------------------------------------------------------------
+
+    def resend(self, sequence: int) -> None:
+        """The receiver misses this packet (RFC 4585 section 6.2.1): send it again, if it is kept and not too often."""
+        found = self._history.find(sequence)
+        path = self._find_path()
+        if found is None or path is None or not self._may_resend():
+            self.counts.refused_resends += 1
+            return
+        picture, index = found
+        packet = self._rtx_packet(picture, index) if self._rtx is not None else None
+        if packet is None:
+            # Without RTX the packet itself would have to be encrypted twice under one number; libsrtp refuses.
+            self.counts.refused_resends += 1
+            return
+        if path.send_one(protect_packet(self._session, packet)):
+            self.counts.resent_packets += 1
+
+    def _rtx_packet(self, picture: SentPicture, index: int) -> bytes:
+        assert self._rtx is not None
+        offset, length = picture.image.places[index]
+        data = picture.image.data
+        header_bytes = 20 if data[offset] & 0x10 else 12
+        original = (picture.first_sequence + index) & 0xFFFF
+        header = (
+            data[offset : offset + 1]
+            + bytes((data[offset + 1] & 0x80 | self._rtx.payload_type,))
+            + self._rtx_sequence.to_bytes(2)
+            + picture.timestamp.to_bytes(4)
+            + self._rtx.ssrc.to_bytes(4)
+            + data[offset + 12 : offset + header_bytes]
+        )
+        self._rtx_sequence = (self._rtx_sequence + 1) & 0xFFFF
+        return header + original.to_bytes(2) + data[offset + header_bytes : offset + length]
+
+    def _may_resend(self) -> bool:
+        now_s = self._loop.time()
+        self._resend_budget = min(float(RESEND_BURST), self._resend_budget + (now_s - self._resend_at_s) * RESEND_PER_S)
+        self._resend_at_s = now_s
+        if self._resend_budget < 1.0:
+            return False
+        self._resend_budget -= 1.0
+        return True
+
+    def stop(self) -> None:
+        """Send nothing any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self._blocked = None
+        self._history.clear()

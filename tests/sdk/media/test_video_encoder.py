@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from metered_realtime.media.h264 import NAL_IDR, NAL_PPS, NAL_SPS, nal_type, split_annex_b
+from metered_realtime.media.video_encoder import VideoEncoder
+from metered_realtime.media.video_settings import EncoderSettings
+from tests.sdk.media.pictures import GREEN, RED, decoded, is_near, native_threads, solid
+
+DECODERS = {"H264": "h264", "VP8": "vp8"}
+FRAME = 3000
+
+
+@pytest.fixture(params=["H264", "VP8"])
+def codec(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.mark.parametrize("pixel_format", ["rgb24", "yuv420p", "yuvj420p", "yuv444p", "nv12", "gray"])
+def test_a_picture_of_any_format_keeps_its_colour(codec: Any, pixel_format: str) -> None:
+    encoder = VideoEncoder(EncoderSettings(codec=codec))
+    rgb = (120, 120, 120) if pixel_format == "gray" else RED
+    frame = solid(rgb, 98, 66, pixel_format)
+    units = [unit for number in range(3) for unit in encoder.encode(frame, number * FRAME)]
+    assert [(unit.pts_90k, unit.is_key) for unit in units] == [(0, True), (FRAME, False), (2 * FRAME, False)]
+    pictures = decoded(units, DECODERS[codec])
+    assert [(picture.width, picture.height) for picture in pictures] == [(98, 66)] * 3
+    assert is_near(pictures[-1], rgb)
+    assert frame.pts is None, "the caller's frame stays as it is"
+
+
+def test_full_range_pictures_do_not_lose_contrast() -> None:
+    frame = solid((255, 255, 255)).reformat(format="yuv420p", dst_color_range="JPEG")
+    units = VideoEncoder(EncoderSettings()).encode(frame, 0)
+    assert is_near(decoded(units)[0], (255, 255, 255))
+
+
+def test_rows_of_another_length_are_copied_one_by_one() -> None:
+    frame = solid(GREEN, 322, 34)
+    assert is_near(decoded(VideoEncoder(EncoderSettings()).encode(frame, 0))[0], GREEN)
+
+
+def test_a_large_picture_is_scaled_down_and_an_odd_one_made_even(codec: Any) -> None:
+    encoder = VideoEncoder(EncoderSettings(codec=codec, max_size=(64, 64)))
+    pictures = decoded(encoder.encode(solid(RED, 320, 180, "rgb24"), 0), DECODERS[codec])
+    assert [(picture.width, picture.height) for picture in pictures] == [(64, 36)]
+    assert encoder.size == (64, 36)
+    assert is_near(pictures[0], RED)
+
+
+def test_a_new_size_begins_with_a_key_frame(codec: Any) -> None:
+    encoder = VideoEncoder(EncoderSettings(codec=codec))
+    sizes = [(64, 48), (64, 48), (96, 48)]
+    units = [unit for size in sizes for unit in encoder.encode(solid(RED, *size), sizes.index(size) * FRAME)]
+    assert [unit.is_key for unit in units] == [True, False, True]
+
+
+def test_a_key_frame_comes_when_it_is_wanted_and_when_it_is_time(codec: Any) -> None:
+    encoder = VideoEncoder(EncoderSettings(codec=codec, fps=10, key_frame_interval_s=0.5))
+    units = [u for n in range(12) for u in encoder.encode(solid(RED), n * 9000, force_key=n == 3)]
+    keys = [number for number, unit in enumerate(units) if unit.is_key]
+    assert keys == [0, 3, 8]
+
+
+def test_every_h264_key_frame_carries_its_parameter_sets() -> None:
+    encoder = VideoEncoder(EncoderSettings())
+    units = [u for n in range(4) for u in encoder.encode(solid(RED), n * FRAME, force_key=n == 2)]
+    for unit in (units[0], units[2]):
+        kinds = [nal_type(nal) for nal in split_annex_b(unit.data)]
+        assert [kind for kind in kinds if kind in (NAL_SPS, NAL_PPS, NAL_IDR)][:3] == [NAL_SPS, NAL_PPS, NAL_IDR]
+    assert [len(decoded(units[2:]))] == [2], "a newcomer can begin at the second key frame"
+
+
+class StingyCodec:
+    """Hardware that gives its parameter sets with the first key frame only."""
+
+    name = "stingy"
+    extradata = b""
+
+    def __init__(self, codec: Any) -> None:
+        self._codec = codec
+        self._is_first = True
+
+    def encode(self, frame: Any) -> list[Any]:
+        packets = self._codec.encode(frame)
+        if not self._is_first:
+            packets = [Stripped(packet) for packet in packets]
+        self._is_first = False
+        return packets
+
+
+class Stripped:
+    def __init__(self, packet: Any) -> None:
+        self.is_keyframe, self.pts = packet.is_keyframe, packet.pts
+        kept = [nal for nal in split_annex_b(bytes(packet)) if nal_type(nal) not in (NAL_SPS, NAL_PPS)]
+        self._data = b"".join(b"\0\0\0\1" + nal for nal in kept)
+
+    def __bytes__(self) -> bytes:
+        return self._data
+
+
+def test_hardware_that_gives_its_parameter_sets_once_is_made_good() -> None:
+    encoder = VideoEncoder(EncoderSettings())
+    units = encoder.encode(solid(RED), 0)
+    encoder._codec = StingyCodec(encoder._codec)
+    encoder._codec._is_first = False
+    units = [u for n in (1, 2) for u in encoder.encode(solid(GREEN), n * FRAME, force_key=True)]
+    assert all(len(decoded([unit])) == 1 for unit in units)
+
+
+@pytest.mark.parametrize("bitrate_bps", [300_000, 900_000])
+def test_the_bitrate_is_roughly_kept(codec: Any, bitrate_bps: int) -> None:
+    encoder = VideoEncoder(EncoderSettings(codec=codec, bitrate_bps=bitrate_bps, fps=15))
+    size = 0
+    for number in range(60):
+        frame = solid((128, 128, 128), 320, 240)
+        noise = bytes(110 + (i * 37 + i * i * (number + 3)) % 251 % 29 for i in range(4096))
+        frame.planes[0].update((noise * (frame.planes[0].buffer_size // 4096 + 1))[: frame.planes[0].buffer_size])
+        size += sum(unit.size_bytes for unit in encoder.encode(frame, number * 6000))
+    assert 0.5 * bitrate_bps < size * 8 / 4 < 1.5 * bitrate_bps
+
+
+def test_an_encoder_that_cannot_be_opened_gives_way_to_software(caplog: pytest.LogCaptureFixture) -> None:
+    encoder = VideoEncoder(EncoderSettings(encoder="h264_v4l2m2m"))
+    for number in range(3):
+        encoder.encode(solid(RED, 64 + 32 * number), number)
+    assert encoder.name == "libx264"
+    assert [record.message.split(" (")[0] for record in caplog.records] == ["the encoder h264_v4l2m2m cannot be opened"]
+
+
+def test_a_picture_that_cannot_be_encoded_does_not_end_it() -> None:
+    encoder = VideoEncoder(EncoderSettings())
+    encoder.encode(solid(RED), 0)
+    with pytest.raises(ValueError, match="4x4"):
+        encoder.encode(solid(RED, 4, 4), 1)
+    assert len(encoder.encode(solid(RED), 2)) == 1
+
+
+def test_closing_frees_the_threads_of_the_encoder() -> None:
+    before = native_threads()
+    encoder = VideoEncoder(EncoderSettings())
+    encoder.encode(solid(RED, 1280, 720), 0)
+    encoder.close()
+    assert native_threads() <= before
+    assert (encoder.name, encoder.size) == (None, None)
+    frame = solid(RED)
+    frame.pts, frame.time_base = 7, Fraction(1, 30)
+    assert len(encoder.encode(frame, 3)) == 1
+    assert frame.pts == 7

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from metered_realtime.media.access_unit import AccessUnit
+from metered_realtime.media.video_settings import EncoderSettings
+from metered_realtime.media.video_thread import EncoderCounts, VideoEncoderThread
+from tests.sdk.media.pictures import BLUE, GREEN, RED, decoded, is_near, solid, until
+
+
+def running() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "video encoder"]
+
+
+class Bench:
+    """A thread at work, and what it delivered."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.units: list[AccessUnit] = []
+        self.counts = EncoderCounts()
+        self.thread = VideoEncoderThread(
+            EncoderSettings(**settings),
+            loop=asyncio.get_running_loop(),
+            deliver=self.units.extend,
+            counts=self.counts,
+        )
+
+
+@pytest.fixture
+async def bench() -> Any:
+    bench = Bench()
+    yield bench
+    bench.thread.stop()
+    await until(lambda: not running())
+
+
+async def test_the_newest_of_the_pictures_that_wait_is_encoded(bench: Bench) -> None:
+    for rgb in (RED, GREEN, BLUE):
+        bench.thread.offer(solid(rgb))
+    bench.thread.start()
+    await until(lambda: bench.units)
+    assert is_near(decoded(bench.units)[0], BLUE)
+    assert (bench.counts.dropped, bench.counts.encoded) == (2, 1)
+    assert (bench.counts.encoder, bench.counts.size) == ("libx264", (64, 48))
+
+
+async def test_timestamps_are_those_of_the_frames_on_one_clock(bench: Bench) -> None:
+    bench.thread.start()
+    for number in range(3):
+        frame = solid(RED)
+        frame.pts, frame.time_base = 500 + number, Fraction(1, 10)
+        bench.thread.offer(frame)
+        await until(lambda wanted=number + 1: len(bench.units) == wanted)
+    assert [b.pts_90k - a.pts_90k for a, b in zip(bench.units, bench.units[1:], strict=False)] == [9000, 9000]
+
+
+async def test_a_key_frame_of_a_picture_that_stands_still_comes_all_the_same(bench: Bench) -> None:
+    bench.thread.start()
+    bench.thread.offer(solid(GREEN))
+    await until(lambda: bench.units)
+    bench.thread.request_key_frame()
+    await until(lambda: len(bench.units) == 2)
+    first, again = bench.units
+    assert again.is_key
+    assert again.pts_90k > first.pts_90k
+    assert is_near(decoded([again])[0], GREEN)
+
+
+async def test_a_picture_that_cannot_be_encoded_is_counted_and_told_once(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.thread.start()
+    for wanted in (1, 2):
+        bench.thread.offer(solid(RED, 4, 4))
+        await until(lambda wanted=wanted: bench.counts.failed == wanted)
+    bench.thread.offer(solid(RED))
+    await until(lambda: bench.units)
+    assert len(caplog.records) == 1
+
+
+async def test_a_stopped_thread_ends(bench: Bench) -> None:
+    bench.thread.start()
+    assert len(running()) == 1
+    bench.thread.stop()
+    bench.thread.offer(solid(RED))
+    await until(lambda: not running())
+    assert bench.units == []
+
+
+@pytest.mark.parametrize("has_work", [True, False])
+def test_a_thread_nobody_stopped_ends_with_its_event_loop(has_work: bool) -> None:
+    async def forget() -> Bench:
+        bench = Bench()
+        bench.thread.start()
+        return bench
+
+    bench = asyncio.run(forget())
+    if has_work:
+        bench.thread.offer(solid(RED))
+    for thread in running():
+        thread.join(5)
+    assert running() == []

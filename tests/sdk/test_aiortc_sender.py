@@ -1,0 +1,161 @@
+"""Encoded pictures past aiortc's sender, between two real peer connections: the contract with its private names."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiortc.rtp import RtcpPsfbPacket, RtcpRtpfbPacket
+
+from metered_realtime.media.access_unit import AccessUnit
+from metered_realtime.media.encoded import EncodedVideoSource
+from metered_realtime.media.video_encoder import VideoEncoder
+from metered_realtime.media.video_settings import EncoderSettings
+from tests.sdk.media.pictures import is_near, solid
+from tests.sdk.wired import End, SmallPictures, wired
+
+RED, BLUE = (200, 30, 30), (30, 30, 200)
+
+
+def units(rgb: tuple[int, int, int], count: int, start: int = 0) -> list[AccessUnit]:
+    """Return pictures of one colour, the first a key frame."""
+    encoder = VideoEncoder(EncoderSettings(fps=30))
+    frame = solid(rgb)
+    return [
+        unit
+        for number in range(count)
+        for unit in encoder.encode(frame, (start + number) * 3000, force_key=number == 0)
+    ]
+
+
+class Camera:
+    """A source with a picture every 20 ms until the end."""
+
+    def __init__(self, rgb: tuple[int, int, int]) -> None:
+        self.source = EncodedVideoSource()
+        self._units = units(rgb, 50)
+        self.pushed: list[AccessUnit] = []
+
+    async def run(self) -> None:
+        for number in itertools.count():
+            unit = self._units[number % len(self._units)]
+            self.pushed.append(AccessUnit(unit.data, number * 1800, unit.is_key))
+            self.source.push(self.pushed[-1])
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def watching(*cameras: Camera) -> AsyncIterator[tuple[End, End]]:
+    """The first camera runs and is sent to the other end."""
+    async with wired() as (sender, viewer, _):
+        running = [asyncio.create_task(camera.run()) for camera in cameras]
+        sender.add(cameras[0].source)
+        try:
+            yield sender, viewer
+        finally:
+            for task in running:
+                task.cancel()
+
+
+async def picture_of(viewer: End, rgb: tuple[int, int, int], number: int = 0) -> Any:
+    """Read until a picture has this colour."""
+    track = (await viewer.track(number)).track
+    async with asyncio.timeout(10):
+        while not is_near(frame := await track.recv(), rgb):
+            pass
+    return frame
+
+
+def rtp_sender(end: End) -> Any:
+    return end.link.pc.getTransceivers()[0].sender
+
+
+async def test_every_private_name_is_there() -> None:
+    async with watching(Camera(RED)) as (sender, viewer):
+        await picture_of(viewer, RED)
+        rtp = rtp_sender(sender)
+        for name in ("rtp_started", "rtp_exited", "rtp_header_extensions_map", "rtx_payload_type"):
+            assert hasattr(rtp, f"_RTCRtpSender__{name}"), name
+        for name in ("packet_count", "octet_count", "rtp_timestamp", "ntp_timestamp"):
+            assert getattr(rtp, f"_RTCRtpSender__{name}") > 0, name
+        dtls = rtp.transport
+        assert dtls._RTCDtlsTransport__tx_packets > 0
+        assert dtls._tx_srtp._srtp[0]
+        assert rtp._RTCRtpSender__rtp_header_extensions_map._HeaderExtensionsMap__ids.abs_send_time
+
+
+async def test_pictures_arrive_and_no_packet_is_an_object() -> None:
+    async with watching(Camera(RED)) as (sender, viewer):
+        await picture_of(viewer, RED)
+        assert rtp_sender(sender)._RTCRtpSender__rtp_history == {}
+
+
+async def test_a_late_viewer_starts_with_the_picture_that_is_kept() -> None:
+    camera = Camera(BLUE)
+    running = asyncio.create_task(camera.run())
+    while len(camera.pushed) < 20:
+        await asyncio.sleep(0.01)
+    async with wired() as (sender, viewer, _):
+        sender.add(camera.source)
+        await picture_of(viewer, BLUE)
+    running.cancel()
+
+
+async def test_lost_packets_are_sent_again() -> None:
+    async with watching(Camera(RED)) as (sender, viewer):
+        await picture_of(viewer, RED)
+        rtp = rtp_sender(sender)
+        counts = rtp._run_rtp.__self__._pictures.counts
+        newest = (rtp._run_rtp.__self__._pictures._sequence - 1) & 0xFFFF
+
+        await rtp._handle_rtcp_packet(RtcpRtpfbPacket(fmt=1, ssrc=1, media_ssrc=rtp._ssrc, lost=[newest]))
+
+        assert counts.resent_packets == 1
+
+
+async def test_a_receiver_that_cannot_decode_is_given_a_key_frame() -> None:
+    async with watching(Camera(RED)) as (sender, viewer):
+        await picture_of(viewer, RED)
+        rtp = rtp_sender(sender)
+
+        await rtp._handle_rtcp_packet(RtcpPsfbPacket(fmt=1, ssrc=1, media_ssrc=rtp._ssrc))
+
+        await sender.until(lambda: next(iter(sender.media)).source.stats().replays)
+
+
+async def test_frames_in_a_section_for_encoded_pictures_are_encoded() -> None:
+    camera = Camera(RED)
+    async with watching(camera) as (sender, viewer):
+        await picture_of(viewer, RED)
+        old = next(iter(sender.media))
+        new = sender.media.replace(camera.source, SmallPictures())
+        sender.link.track_replaced(old, new)
+        first = (await viewer.track()).track
+        await sender.until(lambda: rtp_sender(sender).track is not None)
+        async with asyncio.timeout(10):
+            while is_near(await first.recv(), RED):
+                pass
+
+
+async def test_another_camera_takes_the_place_of_the_first() -> None:
+    first, second = Camera(RED), Camera(BLUE)
+    async with watching(first, second) as (sender, viewer):
+        red = await picture_of(viewer, RED)
+        old = next(iter(sender.media))
+        new = sender.media.replace(first.source, second.source)
+        sender.link.track_replaced(old, new)
+
+        blue = await picture_of(viewer, BLUE)
+
+    assert blue.pts > red.pts
+
+
+async def test_the_sender_ends_with_its_connection() -> None:
+    camera = Camera(RED)
+    async with watching(camera) as (_, viewer):
+        await picture_of(viewer, RED)
+        assert camera.source.viewers == 1
+    assert camera.source.viewers == 0

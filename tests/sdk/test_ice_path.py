@@ -1,0 +1,73 @@
+"""The selected path: lost, back, expired, replaced by another pair."""
+
+from __future__ import annotations
+
+import asyncio
+
+from metered_realtime.ice_consent import ConsentTimings
+from tests.sdk.ice_ends import (
+    LOOPBACK,
+    QUICK,
+    closing,
+    connect,
+    exchange,
+    pair,
+    restart,
+    restarted,
+)
+
+
+async def test_a_lost_path_is_told_once_and_so_is_its_return():
+    one, other = pair(consent=QUICK)
+    async with closing(one, other):
+        await connect(one, other)
+        restore = one.drop_all()
+        await one.until(lambda: "lost" in one.told)
+        await asyncio.sleep(5 * QUICK.retry_s)
+        restore()
+        await one.until(lambda: "back" in one.told)
+        assert one.told[1:] == ["lost", "back"]
+        await exchange(one, other)
+        assert one.ice.unsent == 0
+
+
+async def test_sending_ends_when_consent_expires_and_a_restart_brings_it_back():
+    one, other = pair(consent=ConsentTimings(interval_s=0.02, retry_s=0.02, lost_s=0.05, expires_s=0.2))
+    async with closing(one, other):
+        await connect(one, other)
+        restore = one.drop_all()
+        await one.until(lambda: "lost" in one.told)
+        while not one.ice.unsent:
+            await one.ice.send(b"into the dark")
+            await asyncio.sleep(0.01)
+        restore()
+        await restart(one, other)
+        await restarted(one, other)
+        while (got := await other.ice.recv()) != b"again":
+            assert got == b"into the dark"
+            await one.ice.send(b"again")
+
+
+async def test_the_other_addresses_are_tried_when_the_path_is_lost():
+    one, other = pair(addresses=lambda: LOOPBACK[:2], consent=QUICK)
+    async with closing(one, other):
+        await connect(one, other)
+        dead = one.ice._nominated[1].protocol
+        dead.datagram_received = lambda data, addr: None
+        await one.until(lambda: len(one.paths) > 1)
+        await other.until(lambda: other.ice.selected_pair.remote_address == one.ice.selected_pair.local_address)
+        assert one.ice._nominated[1].protocol is not dead
+        await exchange(one, other)
+
+
+async def test_a_socket_that_is_gone_is_a_lost_path_at_once():
+    one, other = pair()
+    async with closing(one, other):
+        await connect(one, other)
+        one.ice._nominated[1].protocol.transport.abort()
+        await one.until(lambda: "lost" in one.told)
+        await one.ice.send(b"nowhere")
+        assert one.ice.unsent == 1
+        await restart(one, other)
+        await restarted(one, other)
+        await exchange(one, other)

@@ -1,0 +1,73 @@
+"""libsrtp called directly does what pylibsrtp does."""
+
+from __future__ import annotations
+
+import pytest
+from pylibsrtp import Policy, Session
+
+from metered_realtime.media.rtp import parse_rtp
+from metered_realtime.media.rtp_image import PacketFormat, build_images
+from metered_realtime.srtp import protect_image, protect_packet
+
+KEY = bytes(range(28))
+PROFILES = {
+    "AES-GCM": (Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 16),
+    "AES-CM": (Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 10),
+}
+
+
+def sessions(profile: int) -> tuple[Session, Session]:
+    """Return the two ends of one direction."""
+    key = KEY if profile == Policy.SRTP_PROFILE_AEAD_AES_128_GCM else bytes(range(30))
+    return (
+        Session(Policy(key=key, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile)),
+        Session(Policy(key=key, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=profile)),
+    )
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_packet_of_an_image_is_decrypted_by_the_other_side(profile: str) -> None:
+    number, tag_bytes = PROFILES[profile]
+    sender, receiver = sessions(number)
+    fmt = PacketFormat(payload_type=96, send_time_id=1, tag_bytes=tag_bytes)
+    payloads = [bytes([index]) * 700 for index in range(5)]
+    (image,) = build_images(payloads, fmt)
+
+    protected = protect_image(sender, image, 65534, 90_000, 0xCAFE)
+
+    assert len(protected) == len(image.data)
+    packets = [
+        parse_rtp(receiver.unprotect(bytes(protected[offset : offset + length + tag_bytes])))
+        for offset, length in image.places
+    ]
+    assert [packet.payload for packet in packets if packet] == payloads
+    assert [packet.sequence for packet in packets if packet] == [65534, 65535, 0, 1, 2]
+    assert {(packet.timestamp, packet.ssrc) for packet in packets if packet} == {(90_000, 0xCAFE)}
+
+
+def test_the_shared_image_is_not_changed() -> None:
+    sender, _ = sessions(PROFILES["AES-GCM"][0])
+    (image,) = build_images([b"picture"], PacketFormat(payload_type=96, send_time_id=None, tag_bytes=16))
+    before = bytes(image.data)
+
+    protect_image(sender, image, 1, 2, 3)
+
+    assert image.data == before
+
+
+def test_what_libsrtp_refuses_is_an_error_of_the_connection() -> None:
+    sender, _ = sessions(PROFILES["AES-GCM"][0])
+    (image,) = build_images([b"picture"], PacketFormat(payload_type=96, send_time_id=None, tag_bytes=16))
+    protect_image(sender, image, 1, 2, 3)
+
+    with pytest.raises(ConnectionError, match="libsrtp refuses"):
+        protect_image(sender, image, 1, 2, 3)  # the same packet index twice (RFC 3711 section 3.3.2)
+    with pytest.raises(ConnectionError):
+        protect_packet(sender, b"no packet")
+
+
+def test_a_single_packet_is_decrypted_by_the_other_side() -> None:
+    sender, receiver = sessions(PROFILES["AES-GCM"][0])
+    packet = b"\x80\x60" + bytes(10) + b"payload"
+
+    assert receiver.unprotect(protect_packet(sender, packet)) == packet
