@@ -49,6 +49,8 @@ class WsCloseCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
+    """Receive what is published to a channel, and who is in it."""
+
     channel: str
     request_id: str | None = None
     include_sender_metadata: bool = False
@@ -56,12 +58,16 @@ class Subscribe:
 
 @dataclass(frozen=True, slots=True)
 class Unsubscribe:
+    """Receive a channel no more."""
+
     channel: str
     request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Publish:
+    """Any JSON value for everybody else in a channel."""
+
     channel: str
     data: Any
     request_id: str | None = None
@@ -69,6 +75,8 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Send:
+    """Any JSON value for one peer."""
+
     to: str
     data: Any
     request_id: str | None = None
@@ -76,6 +84,8 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
+    """The heartbeat (section 7)."""
+
     request_id: str | None = None
 
 
@@ -94,6 +104,8 @@ class PresencePeer:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
+    """What the service says first: who we are, until when, and how much it takes."""
+
     peer_id: str
     expires_at: int | None
     server_time: int
@@ -103,11 +115,15 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
+    """The request with this id was carried out."""
+
     request_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Error:
+    """A request was refused, where it has an id; else something is wrong with the connection."""
+
     code: str
     request_id: str | None = None
     message: str | None = None
@@ -115,6 +131,8 @@ class Error:
 
 @dataclass(frozen=True, slots=True)
 class Message:
+    """What somebody published to a channel."""
+
     channel: str
     from_peer: str
     data: Any
@@ -123,6 +141,8 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Direct:
+    """What somebody sent to us alone."""
+
     from_peer: str
     data: Any
     from_metadata: dict[str, Any] | None = None
@@ -130,6 +150,8 @@ class Direct:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
+    """Who came and who went; the first after a subscription lists everybody (section 6)."""
+
     channel: str
     joined: tuple[PresencePeer, ...] = ()
     left: tuple[PresencePeer, ...] = ()
@@ -137,12 +159,14 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class GoingAway:
+    """The service is about to close the connection."""
+
     retry_after_ms: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    pass
+    """The answer to a ping."""
 
 
 ServerFrame = Welcome | Ack | Error | Message | Direct | Presence | GoingAway | Pong

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from ssl import SSLContext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from metered_realtime.link import CLOSE_GRACE_S, Link
 from metered_realtime.logger import Logger
 from metered_realtime.renewing_session import RenewingSession
 from metered_realtime.session_actions import Action, HangUp, Line
 
-# The closing handshake has its own limit; this one is for a token provider that swallows its cancellation.
-STOP_LIMIT_S = 2 * CLOSE_GRACE_S
+if TYPE_CHECKING:
+    from metered_realtime.link import Link
+
+# The closing handshake has its own limit of 1 s; this one is for a token provider that swallows its cancellation.
+STOP_LIMIT_S = 2.0
 
 
 class Lines:
@@ -163,6 +165,9 @@ class Lines:
             await self._one_link(url, "beside")
 
     async def _one_link(self, url: str, line: Line) -> None:
+        # websockets, with the first connection: a program that may never connect does not pay for it.
+        from metered_realtime.link import Link  # noqa: PLC0415
+
         link = Link(self._log, credential=hash(url))
         self._links[line] = link
         try:

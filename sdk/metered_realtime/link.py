@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from inspect import signature
 from ssl import SSLContext
@@ -25,14 +26,18 @@ MAX_REASON_CHARS = 120
 MAX_REASON_BYTES = 123  # RFC 6455 section 5.5: 125 bytes in a control frame, two of them the code
 MAX_QUEUED_BYTES = 8 * 1024 * 1024
 
+# Direction and kind, the content, the size.
+_FRAME = re.compile(r"([<>] (?:TEXT|BINARY|CONT|CLOSE|PING|PONG))\b.*?(\[[^\]]*\])?$", re.DOTALL)
 TAKES_PROXY = "proxy" in signature(websocket_connect).parameters  # since websockets 15
 
 
 class _ScrubFilter(logging.Filter):
-    """websockets writes the request line, which holds the credential, at level DEBUG."""
+    """websockets writes at level DEBUG the request line, which holds the credential, and pieces of every frame."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = scrub(record.getMessage()), None
+        text = record.getMessage()
+        frame = _FRAME.match(text)
+        record.msg, record.args = (f"{frame[1]} {frame[2] or ''}" if frame is not None else scrub(text)), None
         return True
 
 

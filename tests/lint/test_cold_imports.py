@@ -59,9 +59,9 @@ def test_importing_the_sdk_loads_the_sdk_only():
     assert third_parties(loaded_by("import metered_realtime")) == {"metered_realtime"}
 
 
-def test_the_signalling_client_needs_websockets_only():
+def test_the_signalling_client_is_not_even_websockets_before_it_connects():
     modules = loaded_by("from metered_realtime import SignallingClient, ReconnectOptions, Connected, Message")
-    assert third_parties(modules) == {"metered_realtime", "websockets"}
+    assert third_parties(modules) == {"metered_realtime"}
 
 
 @pytest.mark.parametrize("words", [["check", "config/edged.yaml"], ["config", "--config", "config/edged.yaml"]])

@@ -21,7 +21,13 @@ AckTimeoutError DisconnectedError ReconcileTimeoutError MeteredPeerSendError Met
 MeteredPeerStateError MeteredPeerReplaceTrackError ReplaceTrackFailure DataChannelOverflowError Logger NoopLogger
 StdlibLogger ErrorCode IceServerConfig PresencePeer WsCloseCode
 """.split()
-OURS = ["OversizedPayloadError"]
+OURS = """
+AccessUnit CameraInfo CandidatePairStats ConnectionReset EncodedVideoSource EncodedVideoStats FileFinished FileStarted
+IceRestartExhaustedError JsonMessages LivePlayer MediaDirections NotJsonError OversizedPayloadError PeerStats Recorder
+RecorderStats RecordingFailed ReopeningDataChannel SnapshotError SourceBusyError SourceDeniedError SourceError
+SourceFormatError SourceLostError SourceNotFoundError SourceStateChange SourceTimeoutError TrackRefused TrackStats
+VideoSource VideoSourceStats list_cameras snapshot
+""".split()
 
 
 def test_names_are_the_official_ones_and_the_listed_additions():

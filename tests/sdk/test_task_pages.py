@@ -11,14 +11,16 @@ from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import pytest
 
 from edged.hub.settings import HubSettings
 from edged.settings_file import load
-from metered_realtime import Message, MeteredPeer, PeerJoined, SignallingClient, Track, iter_frames
+from metered_realtime import MediaStream, Message, MeteredPeer, PeerJoined, SignallingClient, Track, iter_frames
 from metered_realtime.media.audio import AudioSource
 from tests.sdk.pages import PAGES, blocks, next_line, rest, running
 from tests.sdk.real_hub import KEY, environment, hub_url  # noqa: F401 - a fixture
+from tests.sdk.wired import AudioStreamTrack, SmallPictures
 
 LOUD = (b"\x00\x40" * 8 + b"\x00\xc0" * 8) * 2000  # 2 s at 16 kHz
 
@@ -50,6 +52,20 @@ async def test_the_agent_answers_sound_with_sound(hub_url: str, tmp_path: Path) 
             assert (await next_line(agent)).startswith("heard ")
             async with asyncio.timeout(20):
                 await answer.wait()
+
+
+async def test_the_recorder_writes_what_is_sent(hub_url: str, tmp_path: Path) -> None:  # noqa: F811
+    async with running(the_program("recorder.md"), hub_url, tmp_path) as recorder:
+        assert await next_line(recorder) == "joined"
+        async with MeteredPeer(api_key=KEY, url=hub_url) as sender:
+            sender.add_stream(MediaStream([SmallPictures(), AudioStreamTrack()]))
+            await sender.join("studio")
+            lines = {(await next_line(recorder)).rpartition(" of ")[0] or "recording" for _ in range(3)}
+            assert lines == {"recording", "preview"}
+        recorder.terminate()
+        (finished,) = [line for line in await rest(recorder) if line.startswith("finished ")]
+    with av.open(str(tmp_path / "recordings" / finished.removeprefix("finished "))) as file:
+        assert "video" in {stream.type for stream in file.streams}
 
 
 async def test_the_bridge_carries_both_ways(hub_url: str, tmp_path: Path) -> None:  # noqa: F811

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -128,10 +127,8 @@ async def test_push_never_waits_and_what_is_too_much_is_dropped() -> None:
     first = asyncio.create_task(reader.recv())
     await until(lambda: encoders() == 1)
     frame = solid(RED, 1280, 720)
-    began_s = time.perf_counter()
     for _ in range(100):
-        source.push(frame)
-    assert time.perf_counter() - began_s < 0.5
+        source.push(frame)  # had it waited for the encoder, nothing would be dropped
     await first
     await until(lambda: source.stats().encoded_frames + source.stats().dropped_frames == 100)
     assert source.stats().dropped_frames > 50
