@@ -1,7 +1,7 @@
 """The `edged` command: each sub-command is a few lines that load what they need and return an exit code.
 
-Exit codes: 0 done, 1 it could not be done now, 2 wrong usage, 78 the settings are at fault (the service manager
-does not restart on it), 130 interrupted.
+Exit codes: 0 done, 1 it could not be done now, 2 wrong usage, 3 browsers get nothing of the camera (probe), 78 the
+settings are at fault (the service manager does not restart on it), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -150,6 +150,18 @@ def _demo(arguments: argparse.Namespace) -> int:
     return demo.run(arguments)
 
 
+def _probe_arguments(parser: argparse.ArgumentParser) -> None:
+    from edged import probe
+
+    probe.add_arguments(parser)
+
+
+def _probe(arguments: argparse.Namespace) -> int:
+    from edged import probe
+
+    return probe.run(arguments)
+
+
 def _no_arguments(parser: argparse.ArgumentParser) -> None:
     """Take none."""
 
@@ -163,6 +175,7 @@ _COMMANDS: dict[str, Command] = {
     "run": Command("run the gateway", _config_argument, _run),
     "check": Command("check a settings file and list every fault", _check_arguments, _check),
     "config": Command("show the effective settings, secrets masked", _config_argument, _config),
+    "probe": Command("look at a camera: what it sends, what browsers get", _probe_arguments, _probe),
     "hub": Command("run a signalling service of your own, with the viewer page", _hub_arguments, _hub),
     "demo": Command("show a camera and sensors in a browser, with nothing else at hand", _demo_arguments, _demo),
     "version": Command("print the version", _no_arguments, _version),

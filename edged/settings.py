@@ -144,12 +144,48 @@ class CameraSettings:
 
     name: str = setting("", "Name of the camera (the key in the file).", check=checks.name_fault)
     source: Secret = required(
-        'Where the picture comes from: rtsp://host/path, or "test:" for a built-in picture.',
+        'Where the picture comes from: rtsp://host/path or rtsps://host/path, "v4l2:/dev/video0" (better a path in '
+        '/dev/v4l/by-id), "file:/path.mp4" (repeated), "exec:COMMAND" that writes H.264 to its standard output, or '
+        '"test:" for a built-in picture.',
         check=checks.camera_source_fault,
     )
     username: str = setting("", "Camera user, if it is not in `source`.")
     password: Secret = setting(Secret(""), "Camera password, if it is not in `source`.")
     password_file: str = setting("", "File that holds the password, instead of `password`.", file_for="password")
+    audio: str = setting(
+        "none",
+        "Sound of an RTSP camera, sent as it comes; `edged probe` tells which it has. With opus and transcode: auto any "
+        "other sound is encoded.",
+        choices=("none", "opus", "pcma", "pcmu"),
+    )
+    tls_verify: bool = setting(True, "Accept only a certificate that this machine trusts (rtsps://).")
+    transport: str = setting(
+        "auto",
+        "How an RTSP camera sends: inside its TCP connection, over UDP, or auto (UDP where it refuses TCP).",
+        choices=("auto", "tcp", "udp"),
+    )
+    transcode: str = setting(
+        "auto",
+        "What browsers cannot show (H.265, MJPEG, B-frames ...) is decoded and encoded once for all viewers (auto), "
+        "or refused with a reason (never).",
+        choices=("auto", "never"),
+    )
+    width: int = setting(
+        1280, "Width asked of a local camera, and the most that is encoded here.", minimum=16, maximum=8192
+    )
+    height: int = setting(
+        720, "Height asked of a local camera, and the most that is encoded here.", minimum=16, maximum=8192
+    )
+    fps: int = setting(30, "Pictures a second asked of a local camera.", minimum=1, maximum=240)
+    controls: Mapping[str, Any] = section(
+        lambda: MappingProxyType({}),
+        "Controls of a local camera, set when it is opened, for example {brightness: 128}; `edged probe DEVICE` "
+        "lists them.",
+    )
+    bitrate_kbps: int = setting(2000, "Bit rate of what is encoded here.", minimum=10, maximum=200_000)
+    encoder: str = setting(
+        "", "Encoder of FFmpeg to try first, for example h264_v4l2m2m; empty: software.", check=checks.encoder_fault
+    )
     channel: str = setting("", "Channel the camera is shown in; empty: `hub.channel`.", check=checks.channel_fault)
     linger_s: float = setting(10.0, "Seconds the camera stays open after its last viewer.", minimum=0, maximum=3600)
     keep_warm: bool = setting(False, "Keep the camera open with no viewer (faster first picture, more traffic).")
@@ -161,8 +197,17 @@ class CameraSettings:
     )
 
     def cross_faults(self) -> Iterator[tuple[str, str]]:
-        """Find a camera user given twice, or a password without a user."""
-        if self.source == "test:":
+        """Find a camera user given twice, a password without a user, and what nobody would ask for."""
+        for control, value in self.controls.items():
+            if not isinstance(value, int):
+                yield f"controls.{control}", "is no whole number; give one, or true or false"
+        if self.controls and checks.camera_source_kind(self.source.reveal()) != "v4l2":
+            yield "controls", "are of use with a v4l2: source only; remove them"
+        if checks.camera_source_kind(self.source.reveal()) not in ("rtsp", "rtsps"):
+            if self.audio != "none":
+                yield "audio", "comes with an rtsp:// source only; remove it"
+            if self.username or self.password:
+                yield "username" if self.username else "password", "is of use with an rtsp:// source only; remove it"
             return
         has_user = parse_rtsp_url(self.source.reveal()).username is not None
         if has_user and (self.username or self.password):

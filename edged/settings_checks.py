@@ -4,6 +4,7 @@ what would be right, or an empty string. They never repeat a value that may hold
 from __future__ import annotations
 
 import re
+import shlex
 from urllib.parse import SplitResult, urlsplit
 
 from metered_realtime.media.rtsp_errors import RtspUrlError
@@ -16,6 +17,8 @@ _MAX_TOPIC_BYTES = 65535
 _MAX_NAME = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _CAMERA_SCHEMES = frozenset({"rtsp", "rtsps"})
+_PATH_EXAMPLES = {"v4l2": "v4l2:/dev/video0", "file": "file:/srv/clip.mp4"}
+_ENCODER = re.compile(r"(h264_[a-z0-9]{2,20}|libx264|libopenh264)\Z")
 # The first / ? or # ends the host; an '@' behind it is most likely the end of a login.
 _CUT_LOGIN = re.compile(r"[^/?#]*(/[^?]*@|[?#].*@)")
 
@@ -53,19 +56,49 @@ def hub_url_fault(url: str) -> str:
     return ""
 
 
+def camera_source_kind(source: str) -> str:
+    """Return what stands before the first colon, in lower case: rtsp, rtsps, v4l2, file, exec, test or anything."""
+    return source.strip().partition(":")[0].lower()
+
+
 def camera_source_fault(source: str) -> str:
     """Check where a camera's picture comes from."""
     if source == "test:":
         return ""
-    scheme, found, rest = source.strip().partition("://")
-    if not found or scheme.lower() not in _CAMERA_SCHEMES:
-        return 'not a camera source; give rtsp://host/path, rtsps://host/path, or "test:" for a built-in picture'
-    if _CUT_LOGIN.match(rest):
+    kind, _, rest = source.strip().partition(":")
+    kind = kind.lower()
+    if kind in _PATH_EXAMPLES:
+        return "" if rest.startswith("/") else f"names no file by its whole path; for example {_PATH_EXAMPLES[kind]}"
+    if kind == "exec":
+        return _command_fault(rest)
+    if kind not in _CAMERA_SCHEMES or not rest.startswith("//"):
+        return (
+            "not a camera source; give rtsp://host/path, rtsps://host/path, v4l2:/dev/video0, file:/path.mp4, "
+            'exec:COMMAND, or "test:" for a built-in picture'
+        )
+    if _CUT_LOGIN.match(rest.removeprefix("//")):
         return "a password with / ? or # cuts the address short; give it as `password`, its user as `username`"
     try:
         parse_rtsp_url(source)
     except RtspUrlError as err:
         return str(err)
+    return ""
+
+
+def _command_fault(command: str) -> str:
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return "the command cannot be read: a quotation mark is not closed"
+    if not words:
+        return "names no command; for example exec:rpicam-vid -n -t 0 --codec h264 --inline -o -"
+    return ""
+
+
+def encoder_fault(encoder: str) -> str:
+    """Check the name of an H.264 encoder as FFmpeg writes it."""
+    if encoder and not _ENCODER.match(encoder):
+        return "not the name of an H.264 encoder; it looks like h264_v4l2m2m, h264_vaapi or libx264"
     return ""
 
 

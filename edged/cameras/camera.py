@@ -7,19 +7,24 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from edged.cameras.demand import Demand
-from edged.cameras.errors import owner_error
-from edged.cameras.pictures import Pictures, open_pictures
+from edged.cameras.errors import CameraError, UnshowableError, owner_error
+from edged.cameras.pictures import Pictures, Road, can_be_encoded, open_pictures
+from edged.cameras.sound import CameraSound
 from edged.cameras.state import CameraStatus, idle, next_status
 from edged.cameras.track import CameraTrack
 from edged.settings import CameraSettings
 from edged.supervise import Report, keep_running
-from metered_realtime.media.rtsp import RtspError, VideoDescription
+from metered_realtime.media.browser_video import browser_fault
+from metered_realtime.media.rtsp import VideoDescription
+from metered_realtime.media.rtsp_errors import RtspNoVideoError
+from metered_realtime.media.source_errors import SourceError, SourceFormatError
 
 _log = logging.getLogger(__name__)
 
-Open = Callable[[CameraSettings], AbstractAsyncContextManager[Pictures]]
+Open = Callable[[CameraSettings, Road], AbstractAsyncContextManager[Pictures]]
 
 
 def _wall_ms() -> int:
@@ -43,6 +48,7 @@ class Camera:
         self.name = settings.name
         self.settings = settings
         self.track = CameraTrack(on_demand=self._watched, clock=clock)
+        self.sound = None if settings.audio == "none" else _sound_of(settings)
         self.status: CameraStatus = idle(wall_ms())
         self._report = report
         self._on_status = on_status
@@ -53,7 +59,12 @@ class Camera:
         self._demand = Demand(linger_s=settings.linger_s, keep_warm=settings.keep_warm)
         self._changed = asyncio.Event()
         self._not_before_s = clock()
-        self._warned = False
+        self._fault = ""
+
+    @property
+    def tracks(self) -> list[Any]:
+        """What viewers are sent: the picture, and the sound if the settings promise one."""
+        return [self.track] if self.sound is None else [self.track, self.sound]
 
     async def run(self) -> None:
         """Serve viewers until cancelled."""
@@ -73,31 +84,49 @@ class Camera:
         """One life of the connection to the camera."""
         # Viewers who come and go must not have a camera count wrong logins faster than the retry loop would.
         await self._sleep(max(0.0, self._not_before_s - self._clock()))
-        is_up = False
         try:
             await self.track.load()
-            async with self._open_source(self.settings) as pictures:
-                async for unit in pictures.access_units():
-                    self.track.push(unit)
-                    if not is_up:
-                        is_up = True
-                        up(_describe(pictures.video))
-                        self._warn_of_b_frames(pictures.video)
-        except RtspError as error:
+            await self._show_somehow(up)
+        except SourceError as error:
             told = owner_error(error, self.settings)
             self._not_before_s = self._clock() + (told.retry_after_s or 0.0)
             raise told from error
+        except CameraError as error:
+            self._not_before_s = self._clock() + (error.retry_after_s or 0.0)
+            raise
         finally:
             self.track.rebase()
 
-    def _warn_of_b_frames(self, video: VideoDescription) -> None:
-        if video.has_b_frames and not self._warned:
-            _log.warning(
-                "camera %s: it sends B-frames, which browsers show jerkily or not at all: "
-                "switch them off in the camera, or choose its Baseline profile",
-                self.name,
-            )
-        self._warned = bool(video.has_b_frames)
+    async def _show_somehow(self, up: Callable[[str], None]) -> None:
+        """As the camera sends it, or, where browsers cannot show that, encoded again."""
+        try:
+            await self._show("as it is", up)
+        except (UnshowableError, RtspNoVideoError, SourceFormatError) as error:
+            if not can_be_encoded(self.settings):
+                raise
+            if self.settings.transcode == "never":
+                raise UnshowableError(f"{error}; or set transcode: auto") from error
+            reason = str(error)
+        if reason != self._fault:
+            _log.warning("camera %s: %s; it is decoded and encoded here, once for all viewers", self.name, reason)
+        self._fault = reason
+        self.track.rebase()
+        await self._show("encoded", up)
+
+    async def _show(self, road: Road, up: Callable[[str], None]) -> None:
+        known: VideoDescription | None = None
+        async with self._open_source(self.settings, road) as pictures:
+            _check(pictures.video)
+            if self.sound is not None:
+                self.sound.follow(pictures)
+            async for unit in pictures.access_units():
+                if (video := pictures.video) != known:
+                    _check(video)
+                    known = video
+                    self.track.push(unit)
+                    up(_describe(video, pictures.road))
+                else:
+                    self.track.push(unit)
 
     def _watched(self, watched: bool) -> None:
         self._demand.watch(self._clock(), watched=watched)
@@ -120,6 +149,17 @@ class Camera:
             self._on_status()
 
 
-def _describe(video: VideoDescription) -> str:
+def _sound_of(settings: CameraSettings) -> CameraSound:
+    return CameraSound(settings.name, settings.audio, may_encode=settings.transcode == "auto")
+
+
+def _check(video: VideoDescription) -> None:
+    """Before anything is sent: a picture that browsers do not show is worse than the reason why."""
+    if (fault := browser_fault(video)) is not None:
+        raise UnshowableError(fault)
+
+
+def _describe(video: VideoDescription, road: str) -> str:
     size = f"{video.width}x{video.height}" if video.width is not None else "picture of unknown size"
-    return f"live, {size}, {video.codec} {video.profile or ''}".rstrip()
+    what = f"live, {size}, {video.codec} {video.profile or ''}".rstrip()
+    return f"{what}, {road}" if road else what

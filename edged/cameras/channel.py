@@ -83,7 +83,7 @@ class CameraChannel:
         try:
             await peer.join(self._channel)
             for camera in self._cameras.values():
-                peer.add_stream(MediaStream([camera.track], id=f"camera-{camera.name}"), self._facts(camera.settings))
+                peer.add_stream(MediaStream(camera.tracks, id=f"camera-{camera.name}"), self._facts(camera.settings))
             up(self._joined)
             await self._announce(membership)
         finally:

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from edged.errors import EdgedError
 from edged.settings import CameraSettings
-from metered_realtime.media.rtsp_errors import RtspAuthError, RtspError
+from metered_realtime.media.rtsp_errors import RtspAuthError
+from metered_realtime.media.source_errors import SourceError
 
 
 class CameraError(EdgedError):
     """A camera cannot be shown at the moment; `retry_after_s` is set where somebody has to change a setting."""
 
 
+class UnshowableError(CameraError):
+    """Browsers cannot show what the camera sends; the sentence says what to change."""
+
+    retry_after_s = 60.0
+
+
 class LinkLostError(EdgedError):
     """The connection to the hub broke; the peer mends it by itself."""
 
 
-def owner_error(error: RtspError, settings: CameraSettings) -> CameraError:
+def owner_error(error: SourceError, settings: CameraSettings) -> CameraError:
     """Return the error as the owner of the settings should read it."""
     retry_after_s = getattr(error, "retry_after_s", None)
     return CameraError(_sentence(error, settings), retry_after_s=retry_after_s)
 
 
-def _sentence(error: RtspError, settings: CameraSettings) -> str:
+def _sentence(error: SourceError, settings: CameraSettings) -> str:
     text = str(error)
     if not isinstance(error, RtspAuthError):
         return text

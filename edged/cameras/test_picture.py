@@ -67,6 +67,11 @@ class TestPicture:
         """What the picture is like."""
         return self._video
 
+    @property
+    def road(self) -> str:
+        """Part of `Pictures`."""
+        return ""
+
     async def access_units(self) -> AsyncIterator[AccessUnit]:
         """Iterate at the clip's own pace, without end, with timestamps that go on over the repeats."""
         loop = asyncio.get_running_loop()

@@ -52,7 +52,7 @@ def mounts(gop: int, width: int, height: int, fps: int, kbps: int) -> dict[str, 
         "! opusenc ! rtpopuspay name=pay1 pt=97",
         "/aac": f"{cam} audiotestsrc is-live=true wave=ticks ! audio/x-raw,rate=48000,channels=2 "
         "! avenc_aac ! aacparse ! rtpmp4gpay name=pay1 pt=97",
-        # Four slices a picture, a packet each at least.
+        # Several slices a picture, a packet each at least.
         "/slices": f"{ball}x264enc {TUNE} key-int-max={gop} bitrate={kbps} sliced-threads=true threads=4 ! "
         f"{baseline} ! {pay264} {PARAMETER_SETS_IN_BAND}",
         # The picture changes its size every second, as when somebody changes a camera's settings.

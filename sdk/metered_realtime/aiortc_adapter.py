@@ -24,6 +24,7 @@ from aiortc import (
 from aiortc.sdp import candidate_from_sdp
 from OpenSSL import SSL
 
+from metered_realtime.aiortc_reception import receive_impatiently
 from metered_realtime.aiortc_sender import send_pictures
 from metered_realtime.description import read_credentials, read_description
 from metered_realtime.errors import MeteredRealtimeError
@@ -62,6 +63,11 @@ class PeerConnection(RTCPeerConnection):
         self.ice = transport._connection = transport.iceGatherer._connection = self._make_ice()
         transport._recv, transport._send = self.ice.recv, self.ice.send
         return dtls
+
+    def _RTCPeerConnection__createTransceiver(self, *args: Any, **more: Any) -> RTCRtpTransceiver:  # noqa: N802 - as above
+        transceiver: RTCRtpTransceiver = super()._RTCPeerConnection__createTransceiver(*args, **more)  # type: ignore[misc]
+        receive_impatiently(transceiver)
+        return transceiver
 
 
 def open_connection(

@@ -6,8 +6,9 @@ With `aiortc_adapter` the place of aiortc's private names; `tests/sdk/test_aiort
 from __future__ import annotations
 
 # ruff: noqa: SLF001 - keeping aiortc's private names in one place is what these files are for
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from aiortc import RTCRtpTransceiver, RTCSessionDescription
@@ -38,6 +39,7 @@ class MadeOffer:
     role_was_open: bool
     is_restart: bool
     sdp: str = ""
+    new_mids: dict[RTCRtpTransceiver, str] = field(default_factory=dict)
 
 
 async def make_offer(
@@ -49,12 +51,14 @@ async def make_offer(
     with_channel: bool = True,
     earlier: Sequence[str] = (),
     restart: Sequence[IceServerConfig] | None = None,
+    told_mids: Mapping[RTCRtpTransceiver, str] | None = None,
 ) -> MadeOffer:
     """Make a local offer with the candidates of this host; `sdp` of the result is what to send.
 
     `layout` (kind, mid): the sections of an earlier connection, which come first and in this order. `channel_mid`
     names the section for data channels; without `with_channel` none is opened. `earlier`: descriptions whose codec
     and extension numbers must be kept. `restart`: look for a new path, with these servers.
+    `told_mids`: of sections in offers that were taken back, though the other side may have answered them.
     """
     if channel_mid is not None:
         require_channel_section(pc)
@@ -78,7 +82,7 @@ async def make_offer(
             hidden.mid = None
         # aiortc has just reset these to its own tables, and a receiver that starts now would use them.
         _restore_codecs(made)
-        order = _arrangement(pc, raw, layout, new_mid, channel_mid)
+        order = _arrangement(pc, raw, layout, new_mid=new_mid, channel_mid=channel_mid, told_mids=told_mids or {})
         by_index = {each._get_mline_index(): each for each in transceivers}
         for place, (index, _) in enumerate(order):
             if index in by_index:
@@ -90,6 +94,7 @@ async def make_offer(
     except BaseException:
         take_back(pc, made)
         raise
+    made.new_mids = {each: each.mid for each in made.new_transceivers if each.mid is not None}
     made.sdp = drop_end_of_candidates(local_sdp(pc))
     return made
 
@@ -98,11 +103,14 @@ def _arrangement(
     pc: PeerConnection,
     raw: str,
     layout: Sequence[tuple[str, str]],
+    *,
     new_mid: Callable[[], str],
     channel_mid: str | None,
+    told_mids: Mapping[RTCRtpTransceiver, str],
 ) -> list[tuple[int, str]]:
     """Return (index in `raw`, mid) for each section in the order to send."""
     known = {each.mid for each in pc.getTransceivers()} | {pc.sctp.mid if pc.sctp is not None else None}
+    told = {each._get_mline_index(): told_mids[each] for each in pc.getTransceivers() if each in told_mids}
     rest = list(enumerate(read_description(raw).sections))
     order: list[tuple[int, str, str]] = []
     for kind, mid in layout:
@@ -118,7 +126,8 @@ def _arrangement(
         else:
             # The other side counts as we do, if it is one of ours.
             used = known | {taken for _, _, taken in order} | {channel_mid}
-            mid = next(free for free in iter(new_mid, None) if free not in used)
+            mids = chain([told[index]] if index in told else [], iter(new_mid, None))
+            mid = next(free for free in mids if free not in used)
         order.append((index, section.kind, mid))
     return [
         (index, channel_mid if kind == "application" and channel_mid is not None else mid) for index, kind, mid in order

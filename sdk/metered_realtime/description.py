@@ -74,13 +74,16 @@ class SessionFacts:
         """Tell whether both come from one connection: a restart or a new connection changes the credentials."""
         return self.ufrag == other.ufrag and self.fingerprint == other.fingerprint
 
+    def continues(self, before: SessionFacts) -> bool:
+        """Tell whether every section of `before` is still in its place, as long as it is in use (RFC 8829, 5.2.2)."""
+        return len(self.sections) >= len(before.sections) and all(
+            (old.kind, old.mid) == (new.kind, new.mid) or old.is_rejected
+            for old, new in zip(before.sections, self.sections, strict=False)
+        )
+
     def is_restart_of(self, before: SessionFacts) -> bool:
         """Tell whether this one asks for a new path for the connection of `before`: same keys and sections."""
-        return (
-            self.ufrag != before.ufrag
-            and self.fingerprint == before.fingerprint != ""
-            and self.layout[: len(before.layout)] == before.layout
-        )
+        return self.ufrag != before.ufrag and self.fingerprint == before.fingerprint != "" and self.continues(before)
 
 
 def split_sections(sdp: str) -> list[str]:

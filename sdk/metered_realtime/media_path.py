@@ -10,13 +10,12 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
-from struct import Struct
 from typing import Any, Protocol
 
 from metered_realtime.media.rtp_image import Run
 
+_SOL_UDP = socket.IPPROTO_UDP
 _UDP_SEGMENT = 103  # linux/udp.h
-_SEGMENT_BYTES = Struct("=H")
 _NO_OFFLOAD = (errno.EIO, errno.EINVAL, errno.ENOPROTOOPT, errno.EOPNOTSUPP)
 _FULL = (errno.EAGAIN, errno.ENOBUFS)
 
@@ -44,9 +43,10 @@ class UdpPath:
     def send_run(self, view: memoryview, run: Run) -> bool:
         """Send the packets of the run, in one call where possible."""
         if run.packets > 1 and self.offload:
-            segment = [(socket.SOL_UDP, _UDP_SEGMENT, _SEGMENT_BYTES.pack(run.packet_bytes))]
             try:
-                self._sock.sendmsg((view[run.start : run.end],), segment, 0, self._address)
+                self._sock.sendmsg(
+                    (view[run.start : run.end],), ((_SOL_UDP, _UDP_SEGMENT, run.segment),), 0, self._address
+                )
             except OSError as error:
                 if error.errno in _FULL:
                     return False

@@ -140,10 +140,12 @@ class Negotiation:
             self._wants_restart = self._wants_restart or self._offers_restart
             self._forget_offer()
             self._need = "media"
-        is_known = self._remote is not None and self._remote.is_same_session(offer.facts)
-        restart = self._remote is not None and not self.recovery.is_dead and offer.facts.is_restart_of(self._remote)
+        before, facts = self._remote, offer.facts
+        # Sections that are not where they were: each side holds something else, as after an answer that came too late.
+        is_known = before is not None and before.is_same_session(facts) and facts.continues(before)
+        restart = before is not None and not self.recovery.is_dead and facts.is_restart_of(before)
         closed = self.recovery.awaits_rebuild and not self.recovery.keeps_layout
-        rebuild = closed or (self._remote is not None and not is_known and not restart)
+        rebuild = closed or (before is not None and not is_known and not restart)
         if rebuild:
             self.recovery.replaced()
         return [*actions, Answer(offer, rebuild=rebuild, restart=restart and not rebuild)]

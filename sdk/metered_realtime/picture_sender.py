@@ -39,6 +39,7 @@ class _Piece(NamedTuple):
     timestamp: int
     is_key: bool
     is_first: bool
+    send_time: bytes | None
 
 
 class _Blocked(NamedTuple):
@@ -49,11 +50,16 @@ class _Blocked(NamedTuple):
 
 @dataclass(slots=True)
 class SentCounts:
-    """What one stream has sent since it began, repeats not counted but in `resent_packets`."""
+    """What one stream has sent since it began, repeats not counted but in `resent_packets`.
+
+    `sent_bytes` with headers and tags; `timestamp` and `sent_s` (monotonic) of what was sent last.
+    """
 
     packets: int = 0
     payload_bytes: int = 0
+    sent_bytes: int = 0
     timestamp: int = 0
+    sent_s: float = 0.0
     resent_packets: int = 0
     refused_resends: int = 0
     dropped_pictures: int = 0
@@ -62,8 +68,8 @@ class SentCounts:
 class PictureSender:
     """Sends to one viewer. `find_path` returns the way out at this moment, or None while there is none.
 
-    `on_sent` is called after packets left, with how many and how many bytes; `on_dropped` where pictures had to be
-    left out because the path did not take them: the next one must be a key frame.
+    `on_dropped` is called where pictures had to be left out because the path did not take them: the next one must be a
+    key frame.
     """
 
     def __init__(
@@ -74,7 +80,6 @@ class PictureSender:
         ssrc: int,
         first_sequence: int,
         rtx: RtxFormat | None,
-        on_sent: Callable[[int, int], None],
         on_dropped: Callable[[], None],
     ) -> None:
         self._session = session
@@ -83,7 +88,6 @@ class PictureSender:
         self._sequence = first_sequence
         self._rtx = rtx
         self._rtx_sequence = rtx.first_sequence if rtx is not None else 0
-        self._on_sent = on_sent
         self._on_dropped = on_dropped
         self._loop = asyncio.get_running_loop()
         self._history = SentHistory()
@@ -100,15 +104,20 @@ class PictureSender:
         """Whether nothing waits to leave."""
         return not self._waiting
 
-    def send(self, images: Sequence[PacketImage], timestamp: int, *, is_key: bool) -> None:
-        """Send a picture, behind those that wait; never blocks. Raises ConnectionError where SRTP fails."""
+    def send(
+        self, images: Sequence[PacketImage], timestamp: int, *, is_key: bool, send_time: bytes | None = None
+    ) -> None:
+        """Send a picture, behind those that wait; never blocks. Raises ConnectionError where SRTP fails.
+
+        `send_time`: abs-send-time, where the packets were made earlier.
+        """
         if self._waiting_bytes > MAX_WAITING_BYTES:
             self._drop_waiting()
             if not is_key:
                 self.counts.dropped_pictures += 1
                 return
         for number, image in enumerate(images):
-            piece = _Piece(image, timestamp, is_key, number == 0)
+            piece = _Piece(image, timestamp, is_key, number == 0, send_time)
             if self._waiting or number > 0 or not self._transmit(piece):
                 self._waiting.append(piece)
                 self._waiting_bytes += len(image.data)
@@ -132,7 +141,8 @@ class PictureSender:
         path = self._find_path()
         if path is None:
             return False
-        view = protect_image(self._session, piece.image, self._sequence, piece.timestamp, self._ssrc)
+        rest = (self._sequence, piece.timestamp, self._ssrc)
+        view = protect_image(self._session, piece.image, *rest, send_time=piece.send_time)
         for number, run in enumerate(piece.image.runs):
             if not path.send_run(view, run):
                 # What is encrypted is kept: SRTP must not use a number twice, and a gap would look like loss.
@@ -154,13 +164,14 @@ class PictureSender:
         return True
 
     def _sent(self, piece: _Piece) -> None:
-        image, counts = piece.image, self.counts
-        self._history.add(SentPicture(image, self._sequence, piece.timestamp, self._loop.time(), piece.is_key))
-        self._sequence = (self._sequence + len(image.places)) & 0xFFFF
-        counts.packets += len(image.places)
+        image, counts, now_s = piece.image, self.counts, self._loop.time()
+        packets = len(image.places)
+        self._history.add(SentPicture(image, self._sequence, piece.timestamp, now_s, piece.is_key))
+        self._sequence = (self._sequence + packets) & 0xFFFF
+        counts.packets += packets
         counts.payload_bytes += image.payload_bytes
-        counts.timestamp = piece.timestamp
-        self._on_sent(len(image.places), len(image.data))
+        counts.sent_bytes += len(image.data)
+        counts.timestamp, counts.sent_s = piece.timestamp, now_s
 
     def _drop_waiting(self) -> None:
         """Leave out whole pictures; one that has begun is finished."""

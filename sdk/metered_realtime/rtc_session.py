@@ -63,6 +63,8 @@ class RtcSession:
         self._ice_servers = options.ice_servers
         self._made: aiortc_offers.MadeOffer | None = None
         self._trickle = Trickle()
+        self._told_layout: tuple[tuple[str, str], ...] = ()
+        self._told_mids: dict[Any, str] = {}
         self._candidates = 0
         self._remote_ufrag = ""
         self._is_closing = False
@@ -118,10 +120,11 @@ class RtcSession:
 
     @property
     def layout(self) -> tuple[tuple[str, str], ...]:
-        """Kind and mid of each section both sides hold, in order."""
-        if not self._has_remote:
-            return tuple(self._layout)
-        return read_description(aiortc_adapter.remote_sdp(self.pc)).layout
+        """Kind and mid of each section the other side holds, or may hold, in order."""
+        remote = aiortc_adapter.remote_sdp(self.pc)
+        held = read_description(remote).layout if remote else tuple(self._layout)
+        # What we offered last may have been answered, and the answer lost.
+        return self._told_layout if self._told_layout[: len(held)] == held else held
 
     @property
     def _has_remote(self) -> bool:
@@ -157,6 +160,7 @@ class RtcSession:
             with_channel=with_channel,
             earlier=self._earlier,
             restart=tuple(self._ice_servers()) if restart else None,
+            told_mids=self._told_mids,
         )
         return self._made.sdp, refused
 
@@ -179,6 +183,8 @@ class RtcSession:
 
     def take_back_offer(self) -> None:
         """Forget the pending offer."""
+        for sender in self.senders:
+            sender.prior_mid = self._told_mids.get(sender.transceiver, sender.prior_mid)
         if self._made is not None:
             aiortc_offers.take_back(self.pc, self._made)
             self._made = None
@@ -274,7 +280,11 @@ class RtcSession:
 
     def described(self, sdp: str) -> list[CandidateInit]:
         """A description of ours goes out; returns the candidates to send right behind it."""
-        return self._trickle.described(read_description(sdp), sdp)
+        facts = read_description(sdp)
+        self._told_layout = facts.layout
+        if self._made is not None and self._made.sdp == sdp:
+            self._told_mids.update(self._made.new_mids)
+        return self._trickle.described(facts, sdp)
 
     def _candidate_found(self, candidate: str | None) -> None:
         for init in self._trickle.found(aiortc_adapter.local_ufrag(self.pc), candidate):

@@ -33,10 +33,6 @@ class Trickle:
         self._generations: OrderedDict[str, _Generation] = OrderedDict()
         self.dropped = 0
 
-    def is_complete(self, ufrag: str) -> bool:
-        """Tell whether nothing more will be found for this fragment."""
-        return ufrag in self._generations and self._generations[ufrag].is_complete
-
     def found(self, ufrag: str, candidate: str | None) -> list[CandidateInit]:
         """Take what gathering found, None at its end; returns what is to be sent now."""
         generation = self._generation(ufrag)

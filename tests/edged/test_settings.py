@@ -54,6 +54,10 @@ def test_metadata_of_a_camera_becomes_json():
         (CameraSettings(name="a", source=Secret("rtsp://u:p@h/1"), username="u"), "username"),
         (CameraSettings(name="a", source=Secret("rtsp://u@h/1"), password=Secret("p")), "password"),
         (CameraSettings(name="a", source=Secret("rtsp://h/1"), password=Secret("p")), "username"),
+        (CameraSettings(name="a", source=Secret("file:/a.mp4"), username="u"), "username"),
+        (CameraSettings(name="a", source=Secret("v4l2:/dev/video0"), password=Secret("p")), "password"),
+        (CameraSettings(name="a", source=Secret("v4l2:/dev/video0"), controls={"gain": "high"}), "controls.gain"),
+        (CameraSettings(name="a", source=Secret("rtsp://h/1"), controls={"gain": 1}), "controls"),
         (MqttSettings(password=Secret("p")), "username"),
         (MqttSettings(ca_file="/ca.pem"), "ca_file"),
         (TelemetrySettings(routes=(RouteSettings(topic="a/#"), RouteSettings(topic="a/#"))), "routes[1].topic"),
@@ -70,6 +74,7 @@ def test_values_that_contradict_each_other_are_a_fault_at_one_of_them(value, pat
     [
         CameraSettings(name="a", source=Secret("test:")),
         CameraSettings(name="a", source=Secret("rtsp://h/1"), username="u", password=Secret("p")),
+        CameraSettings(name="a", source=Secret("v4l2:/dev/video0"), controls={"gain": 1, "horizontal_flip": True}),
         MqttSettings(username="u", password=Secret("p"), tls=True, ca_file="/ca.pem"),
         TelemetrySettings(routes=(RouteSettings(topic="a/#"), RouteSettings(topic="b/#"))),
         Settings(hub=HubLinkSettings(key=Secret("pk_live_1")), cameras=(CameraSettings(source=Secret("test:")),)),

@@ -151,3 +151,32 @@ def test_checks_answer_any_text_with_a_sentence_or_nothing(text):
         checks.host_fault,
     ):
         assert isinstance(check(text), str)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["v4l2:/dev/video0", "V4L2:/dev/v4l/by-id/usb-1", "file:/srv/a b.mp4", "exec:rpicam-vid -o -", "exec:sh -c 'a b'"],
+)
+def test_sources_of_this_machine_are_good(source):
+    assert checks.camera_source_fault(source) == ""
+    assert checks.camera_source_kind(source) in ("v4l2", "file", "exec")
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("v4l2:", "v4l2:/dev/video0"),
+        ("v4l2:video0", "v4l2:/dev/video0"),
+        ("file:clip.mp4", "whole path"),
+        ("exec:", "names no command"),
+        ("exec:sh -c 'a", "quotation mark"),
+        ("rtsp:cam", "not a camera source"),
+    ],
+)
+def test_what_is_wrong_with_such_a_source_is_told(source, says):
+    assert says in checks.camera_source_fault(source)
+
+
+def test_an_encoder_has_a_name_as_ffmpeg_writes_it():
+    assert checks.encoder_fault("") == checks.encoder_fault("h264_v4l2m2m") == checks.encoder_fault("libx264") == ""
+    assert "h264_v4l2m2m" in checks.encoder_fault("mpeg4; rm -rf")

@@ -121,11 +121,14 @@ async def test_both_send_pictures_from_the_start(
     await meeting.page_sees()
     await meeting.member.sees(320)
     assert (await meeting.member.told_of(events.StreamAdded)).metadata == METADATA
+    found = await page.wait_for("return has('stream_added', { stream: 'camera' })")
+    assert found["metadata"] == METADATA
     await meeting.rests()
 
 
-@ROLES
-@pytest.mark.parametrize("latency_s", [0.0, 0.075])
+@pytest.mark.parametrize(
+    ("python_id", "latency_s"), [("a-python", 0.0), ("a-python", 0.075)], ids=["together", "slowly"]
+)
 async def test_a_browser_that_cannot_take_back_its_offer_is_answered(
     plain: Room, open_page: OpenPage, python_id: str, latency_s: float
 ) -> None:

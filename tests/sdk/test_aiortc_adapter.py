@@ -28,8 +28,8 @@ async def test_every_private_name_is_there(pair: Pair) -> None:
     transceiver = sending(pc)
     adapter.require_channel_section(pc)
     mangled = (
-        "createSctpTransport", "createDtlsTransport", "sctp_mline_index", "pendingLocalDescription",
-        "setSignalingState", "connect",
+        "createSctpTransport", "createDtlsTransport", "createTransceiver", "sctp_mline_index",
+        "pendingLocalDescription", "setSignalingState", "connect",
     )  # fmt: skip
     for name in mangled:
         assert hasattr(pc, f"_RTCPeerConnection__{name}"), name

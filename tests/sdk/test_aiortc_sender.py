@@ -77,6 +77,7 @@ async def test_every_private_name_is_there() -> None:
     async with watching(Camera(RED)) as (sender, viewer):
         await picture_of(viewer, RED)
         rtp = rtp_sender(sender)
+        await rtp.getStats()
         for name in ("rtp_started", "rtp_exited", "rtp_header_extensions_map", "rtx_payload_type"):
             assert hasattr(rtp, f"_RTCRtpSender__{name}"), name
         for name in ("packet_count", "octet_count", "rtp_timestamp", "ntp_timestamp"):

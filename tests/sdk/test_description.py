@@ -104,6 +104,16 @@ def test_who_trickles_says_so(line: str, trickles: bool) -> None:
     assert read_description(HEAD.replace("a=group", f"{line}\r\na=group") + section()).trickles is trickles
 
 
+def test_sections_stay_where_they_are_unless_they_were_given_up() -> None:
+    one = read_description(HEAD + section("audio", "0") + section("video", "1"))
+    assert one.continues(one)
+    assert read_description(HEAD + section("audio", "0") + section("video", "1") + section("video", "2")).continues(one)
+    assert not read_description(HEAD + section("audio", "0")).continues(one)
+    assert not read_description(HEAD + section("video", "1") + section("audio", "0")).continues(one)
+    stopped = read_description(HEAD + section("audio", "0", port=0) + section("video", "1"))
+    assert read_description(HEAD + section("video", "2") + section("video", "1")).continues(stopped)
+
+
 def test_credentials_are_read_from_a_section_or_the_whole() -> None:
     assert read_credentials(HEAD + section("audio", "0", "a=ice-ufrag:u", "a=ice-pwd:p")) == ("u", "p")
     assert read_credentials(HEAD + "a=ice-ufrag:u\r\na=ice-pwd:p\r\n" + section()) == ("u", "p")

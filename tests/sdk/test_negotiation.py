@@ -234,6 +234,14 @@ def test_an_offer_from_a_new_connection_is_answered_from_a_new_connection() -> N
     assert core.remote_offer(offer, 1.0) == [Answer(offer, rebuild=True)]
 
 
+def test_an_offer_whose_sections_are_not_where_they_were_is_answered_from_a_new_connection() -> None:
+    core = Negotiation(polite=False)
+    settled(core)
+    core.connection_changed("connected", 0.5)
+    ours_is_unknown = remote("o", ("video", "theirs"), ("video", "e1"))
+    assert core.remote_offer(ours_is_unknown, 1.0) == [Answer(ours_is_unknown, rebuild=True)]
+
+
 def test_an_answer_from_a_new_connection_makes_us_start_over() -> None:
     core = Negotiation(polite=True)
     settled(core)
@@ -668,7 +676,8 @@ def test_a_dead_connection_is_not_restarted() -> None:
 class Pc:
     """What of a peer connection matters here: sections both sides hold, those only wanted, and ICE generations.
 
-    `network`: which of its side's networks each generation was gathered on.
+    `told`: the sections of the last description, which the other side may hold without our knowing. `network`: which of
+    its side's networks each generation was gathered on.
     """
 
     session: str
@@ -676,6 +685,7 @@ class Pc:
     network: dict[str, int] = field(default_factory=dict)
     agreed: list[tuple[str, str]] = field(default_factory=list)
     layout: list[tuple[str, str]] = field(default_factory=list)
+    told: list[tuple[str, str]] = field(default_factory=list)
     peer_session: str = ""
     peer_ufrag: str = ""
     is_new: bool = True
@@ -711,7 +721,6 @@ class Side:
         self.name = "p" if polite else "i"
         self.trickles = True
         self.wanted = 0
-        self.mids = 0
         self.network = 0
         self.pc = self._new_pc()
         self.pending: list[tuple[str, str]] = []
@@ -730,7 +739,8 @@ class Side:
 
     def _replace_pc(self, *, keep_layout: bool) -> None:
         self.closed_sessions.append(self.pc.session)
-        self.pc = self._new_pc((self.pc.agreed or self.pc.layout) if keep_layout else [])
+        told = self.pc.told if self.pc.told[: len(self.held)] == self.held else self.held
+        self.pc = self._new_pc(told if keep_layout else [])
 
     def _restart(self) -> None:
         self.pc.generation = next(self._numbers)
@@ -761,6 +771,7 @@ class Side:
             case SendOffer():
                 assert self.offer is not None
                 self.offers += 1
+                self.pc.told = list(self.offer.sections)
                 self.outgoing.append(self.offer)
             case TakeBackOffer():
                 self.pending = []
@@ -786,8 +797,7 @@ class Side:
         return []
 
     def _create_offer(self, action: CreateOffer) -> list:
-        new = [("video", f"{self.name}{self.mids + n}") for n in range(self.wanted - self.mine)]
-        self.mids += len(new)
+        new = [("video", f"{self.name}{self.mine + n}") for n in range(self.wanted - self.mine)]
         self.pending = [*self.held, *new]
         if not self.pending:
             assert not action.restart
@@ -806,9 +816,11 @@ class Side:
             self._replace_pc(keep_layout=False)
         elif action.restart:
             self._restart()
+        # No browser takes an offer whose sections are others, or in another order, than those it holds.
+        assert list(action.offer.facts.layout[: len(self.pc.agreed)]) == self.pc.agreed
         self.pc.peer_session = action.offer.facts.fingerprint
         self.pc.peer_ufrag = action.offer.facts.ufrag
-        self.pc.agreed = list(action.offer.facts.layout)
+        self.pc.agreed = self.pc.told = list(action.offer.facts.layout)
         sdp = f"{self.pc.ufrag}>{action.offer.sdp}"
         self.answer = Sent("answer", sdp, tuple(self.pc.agreed), self.pc.session, self.pc.ufrag, self.trickles)
         self.outgoing.append(self.answer)

@@ -106,6 +106,40 @@ async def test_an_offer_taken_back_is_needed_again(pair: tuple[Recorded, Recorde
     assert ours.need == "media"
 
 
+async def test_sections_that_were_offered_keep_their_mids_when_they_are_offered_again(
+    pair: tuple[Recorded, Recorded],
+) -> None:
+    ours, theirs = pair
+    theirs.wants(SmallPictures())
+    await agree(theirs, ours)
+    ours.wants(SmallPictures(), SmallPictures())
+    assert ours.layout == (("video", "e1"),)
+    sent, _ = await ours.make_offer(None, with_channel=True)
+    assert sent is not None
+    ours.described(sent)
+    ours.take_back_offer()  # though the other side may have answered it
+    assert ours.layout == read_description(sent).layout
+    later = Recorded(layout=ours.layout, earlier=ours.descriptions)
+    later.senders.adopt(ours.senders)
+    for session in (ours, later):
+        again, _ = await session.make_offer(None, with_channel=True)
+        assert again is not None
+        assert read_description(again).layout == read_description(sent).layout
+    await later.aclose()
+
+
+async def test_an_offer_that_was_not_sent_leaves_no_mids(pair: tuple[Recorded, Recorded]) -> None:
+    ours, _ = pair
+    ours.wants(SmallPictures())
+    first, _ = await ours.make_offer(None, with_channel=True)
+    assert first is not None
+    ours.take_back_offer()
+    assert ours.layout == ()
+    again, _ = await ours.make_offer(None, with_channel=True)
+    assert again is not None
+    assert read_description(again).layout != read_description(first).layout
+
+
 async def test_a_refused_codec_is_told_to_whoever_offers(pair: tuple[Recorded, Recorded]) -> None:
     ours, theirs = pair
     camera = EncodedVideoSource()

@@ -71,3 +71,13 @@ def test_a_single_packet_is_decrypted_by_the_other_side() -> None:
     packet = b"\x80\x60" + bytes(10) + b"payload"
 
     assert receiver.unprotect(protect_packet(sender, packet)) == packet
+
+
+def test_a_later_time_of_sending_is_written_over_that_of_the_image() -> None:
+    sender, receiver = sessions(PROFILES["AES-GCM"][0])
+    (image,) = build_images([b"one", b"two"], PacketFormat(payload_type=96, send_time_id=1, tag_bytes=16))
+
+    protected = protect_image(sender, image, 1, 2, 3, send_time=b"\x01\x02\x03")
+
+    for offset, length in image.places:
+        assert receiver.unprotect(bytes(protected[offset : offset + length + 16]))[16:20] == b"\x12\x01\x02\x03"

@@ -28,9 +28,7 @@ def test_what_is_found_after_the_description_goes_at_once_and_the_end_last() -> 
     trickle = Trickle()
     assert trickle.described(described(), "") == []
     assert trickle.found("u", candidate(1)) == [init(1)]
-    assert not trickle.is_complete("u")
     assert trickle.found("u", None) == [None]
-    assert trickle.is_complete("u")
     assert trickle.found("u", candidate(2)) == []
 
 
@@ -78,5 +76,5 @@ def test_generations_are_bounded() -> None:
     trickle = Trickle()
     for number in range(MAX_GENERATIONS + 1):
         trickle.found(f"u{number}", None)
-    assert not trickle.is_complete("u0")
-    assert trickle.is_complete("u1")
+    assert trickle.described(described("u1"), "") == [None]
+    assert trickle.described(described("u0"), "") == []

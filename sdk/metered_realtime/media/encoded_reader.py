@@ -92,16 +92,16 @@ class EncodedReader(MediaStreamTrack):
 
     def offer(self, shared: SharedUnit) -> None:
         """Take the next live unit."""
-        if shared.is_key and self._queue.in_burst:
-            self._queue.start((shared,))  # nothing before a key frame is worth a newcomer's time
+        queue = self._queue
+        if self._sink is not None and not queue and queue.push(shared):
+            queue.pop()
+            self.arrived_s = shared.arrived_s
+            self._sink(shared, self._ticks(shared), True)
+        elif shared.is_key and queue.in_burst:
+            queue.start((shared,))  # nothing before a key frame is worth a newcomer's time
             self._arrived.set()
-        elif self._queue.push(shared):
-            if self._sink is not None and len(self._queue) == 1:
-                self._queue.pop()
-                self.arrived_s = shared.arrived_s
-                self._sink(shared, self._ticks(shared), True)
-            else:
-                self._arrived.set()
+        elif (self._sink is None or queue) and queue.push(shared):
+            self._arrived.set()
 
     def lagged(self) -> None:
         """Whoever reads could not take what it was given: go on with the next key frame."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from metered_realtime.media.h264_packets import packetize
 from metered_realtime.media.rtp_image import PacketFormat, PacketImage, build_images
 
@@ -9,22 +11,15 @@ from metered_realtime.media.rtp_image import PacketFormat, PacketImage, build_im
 class PackedUnit:
     """The packets of one H.264 access unit (Annex-B)."""
 
-    __slots__ = ("_data", "_images", "_payloads")
+    __slots__ = ("_data", "_images")
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._payloads: list[bytes] | None = None
         self._images: dict[PacketFormat, list[PacketImage]] = {}
 
-    def live_images(self, fmt: PacketFormat, send_time_24: int) -> list[PacketImage]:
-        """Return what every viewer of this format is sent at this moment."""
+    def images(self, fmt: PacketFormat, send_time_24: Callable[[], int]) -> list[PacketImage]:
+        """Return the packets in this format; `send_time_24` tells abs-send-time where they have to be made."""
         images = self._images.get(fmt)
         if images is None:
-            images = self._images[fmt] = self.images(fmt, send_time_24)
+            images = self._images[fmt] = build_images(packetize(self._data), fmt, send_time_24())
         return images
-
-    def images(self, fmt: PacketFormat, send_time_24: int) -> list[PacketImage]:
-        """Return images for one viewer, who gets the picture later than the others."""
-        if self._payloads is None:
-            self._payloads = packetize(self._data)
-        return build_images(self._payloads, fmt, send_time_24)

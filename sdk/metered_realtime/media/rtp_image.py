@@ -20,6 +20,10 @@ _MARKER = 0x80
 # Within what Linux takes in one send (64 segments in older kernels, 64 KiB), and little enough to pace by.
 MAX_PACKETS = 32
 
+SEND_TIME_OFFSET = 17
+"""Where abs-send-time is in a packet that has it."""
+
+_SEGMENT = Struct("=H")
 HEADER_REST = Struct(">HII")
 """Sequence number, timestamp, SSRC: written at offset 2 of each packet (RFC 3550 section 5.1)."""
 
@@ -43,12 +47,16 @@ class PacketFormat:
 
 
 class Run(NamedTuple):
-    """Packets that one send takes: equal sizes, but for a last one that may be shorter. Offsets into the image."""
+    """Packets that one send takes: equal sizes, but for a last one that may be shorter. Offsets into the image.
+
+    `segment`: their size as the kernel wants it (a native 16-bit number).
+    """
 
     start: int
     end: int
     packet_bytes: int
     packets: int
+    segment: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,11 @@ def _runs(sizes: Sequence[int]) -> Iterator[Run]:
     start = end = first = 0
     for index, size in enumerate(sizes):
         if index > first and (size > sizes[first] or sizes[index - 1] < sizes[first]):
-            yield Run(start, end, sizes[first], index - first)
+            yield _run(start, end, sizes[first], index - first)
             start, first = end, index
         end += size
-    yield Run(start, end, sizes[first], len(sizes) - first)
+    yield _run(start, end, sizes[first], len(sizes) - first)
+
+
+def _run(start: int, end: int, packet_bytes: int, packets: int) -> Run:
+    return Run(start, end, packet_bytes, packets, _SEGMENT.pack(packet_bytes))

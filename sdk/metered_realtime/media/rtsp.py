@@ -30,6 +30,7 @@ from metered_realtime.media.rtsp_handshake import (
     choose_audio,
     choose_video,
     is_redirect,
+    offered_codecs,
     redirect_target,
     refusal,
 )
@@ -90,6 +91,7 @@ class RtspClient:
         self._sleep = sleep
         self._dialogue: RtspDialogue | None = None
         self._paths: RtspPaths | None = None
+        self._offered: tuple[tuple[str, str], ...] = ()
         self._assembler = H264Assembler()
         self._queue: ReaderQueue[AccessUnit] = ReaderQueue()
         self._arrived = asyncio.Event()
@@ -128,6 +130,11 @@ class RtspClient:
     def audio(self) -> AudioFormat | None:
         """The sound that comes; None where nobody takes it, or the camera sends none that can be used."""
         return None if self._audio is None else self._audio.format
+
+    @property
+    def offered(self) -> tuple[tuple[str, str], ...]:
+        """All that the camera described, used or not: ("video", "H264"), ("audio", "PCMA")."""
+        return self._offered
 
     @property
     def transport(self) -> str:
@@ -178,6 +185,7 @@ class RtspClient:
 
     async def _play(self, dialogue: RtspDialogue, description: RtspResponse) -> None:
         self._check("DESCRIBE", description)
+        self._offered = offered_codecs(description)
         track = choose_video(description, self._url)
         self._session_url = track.session_url
         self._assembler = H264Assembler(parameter_sets=track.parameter_sets, payload_type=track.payload_type)

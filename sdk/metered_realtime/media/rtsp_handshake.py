@@ -83,6 +83,16 @@ def refusal(method: str, response: RtspResponse, url: RtspUrl, *, transport: str
     return RtspProtocolError(f"{where} answered {method} with {status} {reason}".rstrip())
 
 
+def offered_codecs(response: RtspResponse) -> tuple[tuple[str, str], ...]:
+    """Return (kind, encoding name) of everything in the answer to DESCRIBE, for people."""
+    try:
+        session = parse_sdp(response.body)
+    except SdpError:
+        return ()
+    found = ((_printable(media.kind), _printable(name)) for media in session.media for name in media.codecs.values())
+    return tuple(dict.fromkeys(found))
+
+
 def choose_video(response: RtspResponse, url: RtspUrl) -> VideoTrack:
     """Find the H.264 track in the answer to DESCRIBE. Raises RtspNoVideoError and RtspProtocolError."""
     try:

@@ -50,7 +50,7 @@ class RtspPaths:
 
     async def set_up(self, kind: str, control_url: str) -> RtspResponse:
         """Ask for one track, and return the answer. The first track settles the transport. Raises RtspError."""
-        tried = " or ".join(self._ways).upper()
+        tried = " or ".join(way.upper() for way in self._ways)
         while True:
             ask = self._set_up_tcp if self._ways[0] == "tcp" else self._set_up_udp
             response = await ask(kind, control_url)

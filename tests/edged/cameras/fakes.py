@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any
 
-from edged.cameras.pictures import Pictures
+from edged.cameras.pictures import Pictures, Road
 from edged.settings import CameraSettings, Secret
 from metered_realtime import (
     Event,
@@ -26,14 +26,16 @@ VIDEO = VideoDescription("H264", 1280, 720, "Constrained Baseline", has_b_frames
 
 
 def settings(name: str = "yard", **options: Any) -> CameraSettings:
-    return CameraSettings(name=name, source=Secret("rtsp://192.168.1.20/1"), **{"linger_s": 0.0, **options})
+    given = {"linger_s": 0.0, "source": Secret("rtsp://192.168.1.20/1"), **options}
+    return CameraSettings(name=name, **given)
 
 
 class FakePictures:
     """One life of a source; `show` gives a picture, `fail` ends it."""
 
-    def __init__(self, video: VideoDescription) -> None:
+    def __init__(self, video: VideoDescription, road: str = "") -> None:
         self.video = video
+        self.road = road
         self.closed = asyncio.Event()
         self._items: asyncio.Queue[AccessUnit | Exception] = asyncio.Queue()
 
@@ -65,14 +67,18 @@ class FakeSource:
     def __init__(self, video: VideoDescription = VIDEO) -> None:
         self.video = video
         self.refusal: Exception | None = None
+        self.encoded_video = VIDEO
         self.opened: asyncio.Queue[FakePictures] = asyncio.Queue()
         self.count = 0
+        self.roads: list[str] = []
 
-    def open(self, _: CameraSettings) -> FakePictures:
+    def open(self, _: CameraSettings, road: Road = "as it is") -> FakePictures:
         self.count += 1
+        self.roads.append(road)
         if self.refusal is not None:
             raise self.refusal
-        life = FakePictures(self.video)
+        encoded = road == "encoded"
+        life = FakePictures(self.encoded_video if encoded else self.video, "encoded by libx264" if encoded else "")
         self.opened.put_nowait(life)
         return life
 

@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import av
 import pytest
 from aiortc.mediastreams import MediaStreamTrack
 
 from edged.cameras.camera import Camera
 from edged.settings import CameraSettings, Secret
 from metered_realtime.media.rtsp import VideoDescription
-from metered_realtime.media.rtsp_errors import RtspAuthError, RtspConnectError
+from metered_realtime.media.rtsp_errors import RtspAuthError, RtspConnectError, RtspNoVideoError
 from tests.edged.cameras.fakes import FakeSource, settings
 from tests.sdk.media.camera_process import CameraProcess
 from tests.sdk.media.camera_process import camera as rtsp_camera
@@ -23,13 +24,13 @@ REFUSED = RtspAuthError("the camera at 192.168.1.20:554 refused the login", logi
 class Watched:
     """A camera that runs, with its statuses and reports as they came and its waits skipped."""
 
-    def __init__(self, source: FakeSource | None, **options: Any) -> None:
+    def __init__(self, source: FakeSource | None, /, **options: Any) -> None:
         self.statuses: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self.reports: list[tuple[str, str]] = []
         self.naps: list[float] = []
         seams: dict[str, Any] = {} if source is None else {"open_source": source.open, "sleep": self._nap}
         self.camera = Camera(
-            settings(**options),
+            settings(**{"name": "yard", **options}),
             report=lambda state, detail: self.reports.append((state, detail)),
             on_status=lambda: self.statuses.put_nowait((self.camera.status.state, self.camera.status.reason)),
             **seams,
@@ -47,7 +48,7 @@ class Watched:
 
 
 @asynccontextmanager
-async def running(source: FakeSource | None, **options: Any) -> AsyncIterator[Watched]:
+async def running(source: FakeSource | None, /, **options: Any) -> AsyncIterator[Watched]:
     watched = Watched(source, **options)
     task = asyncio.create_task(watched.camera.run())
     try:
@@ -174,18 +175,68 @@ async def test_a_source_of_no_use_is_a_failure_not_a_crash() -> None:
         assert [await watched.status() for _ in range(2)] == [("connecting", ""), ("lost", "no such host")]
 
 
-async def test_b_frames_are_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
-    source = FakeSource(VideoDescription("H264", 1280, 720, "High", has_b_frames=True))
+B_FRAMES = VideoDescription("H264", 1280, 720, "High", has_b_frames=True)
+
+
+async def test_b_frames_are_encoded_again_which_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    source = FakeSource(B_FRAMES)
     async with running(source) as watched, viewer(watched):
         for _ in range(2):
+            refused = await source.life()
+            await refused.closed.wait()
             life = await source.life()
             life.show(1)
             life.fail(RtspConnectError("gone"))
         await source.life()
+    assert source.roads[:4] == ["as it is", "encoded"] * 2
+    assert ("live", "live, 1280x720, H264 Constrained Baseline, encoded by libx264") in watched.reports
     warnings = [record.getMessage() for record in caplog.records if "B-frames" in record.getMessage()]
     assert len(warnings) == 1
-    assert warnings[0].startswith("camera yard: ")
-    assert "Baseline profile" in warnings[0]
+    assert warnings[0].startswith("camera yard: it sends B-frames")
+    assert warnings[0].endswith("it is decoded and encoded here, once for all viewers")
+
+
+async def test_b_frames_are_refused_with_a_reason_where_encoding_is_not_allowed() -> None:
+    source = FakeSource(B_FRAMES)
+    async with running(source, transcode="never") as watched, viewer(watched):
+        await source.life()
+        _, (state, reason) = [await watched.status() for _ in range(2)]
+        assert state == "failed"
+        assert reason.startswith("it sends B-frames, which browsers show jerkily or not at all: switch them off")
+        assert reason.endswith("or set transcode: auto")
+        assert watched.naps[-1] >= 60
+    assert "encoded" not in source.roads
+
+
+async def test_nothing_is_shown_of_a_camera_that_turns_out_to_be_unshowable() -> None:
+    source = FakeSource(VideoDescription("H264"))
+    async with running(source, transcode="never") as watched, viewer(watched) as reader:
+        life = await source.life()
+        life.video = VideoDescription("H264", 1280, 720, "High 4:2:2", chroma_format="4:2:2")
+        life.show(1)
+        assert [(await watched.status())[0] for _ in range(2)] == ["connecting", "failed"]
+        assert reader.readyState == "live"
+
+
+async def test_a_camera_without_h264_that_cannot_be_encoded_either_says_why() -> None:
+    source = FakeSource()
+    source.refusal = RtspNoVideoError("the camera sends H265, not H264", ("H265",))
+    async with running(source, source=Secret("exec:cat")) as watched, viewer(watched):
+        assert [await watched.status() for _ in range(2)][1] == ("failed", "the camera sends H265, not H264")
+    assert set(source.roads) == {"as it is"}
+
+
+async def test_a_new_picture_size_in_mid_stream_is_told_and_the_viewer_stays() -> None:
+    source = FakeSource()
+    async with running(source) as watched, viewer(watched):
+        life = await source.life()
+        life.show(1)
+        await watched.states(2)
+        life.video = VideoDescription("H264", 640, 360, "Constrained Baseline", has_b_frames=False)
+        life.show(2)
+        await asyncio.sleep(0.01)
+        assert watched.reports[-1] == ("live", "live, 640x360, H264 Constrained Baseline")
+        assert not life.closed.is_set()
 
 
 async def test_a_newcomer_to_a_closed_camera_is_shown_no_old_picture() -> None:
@@ -237,3 +288,34 @@ async def test_a_real_camera_that_reboots_comes_back_to_the_same_viewer(real_cam
     reader.stop()
     task.cancel()
     await asyncio.wait([task])
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("path", ["/h265", "/mjpeg", "/bframes", "/422"])
+async def test_what_browsers_cannot_show_is_encoded_for_them(plain_camera: CameraProcess, path: str) -> None:
+    reports: list[str] = []
+    camera = Camera(
+        CameraSettings(name="yard", source=Secret(plain_camera.url(path)), timeout_s=8),
+        report=lambda _state, detail: reports.append(detail),
+        on_status=lambda: None,
+    )
+    task = asyncio.create_task(camera.run())
+    reader = camera.track.open_reader()
+    decoder = av.CodecContext.create("h264", "r")
+    async with asyncio.timeout(20):
+        packets = [await reader.recv() for _ in range(12)]
+    frames = [frame for packet in packets for frame in decoder.decode(av.Packet(bytes(packet)))]
+    assert packets[0].is_keyframe
+    assert len(frames) >= 10
+    assert (frames[0].width, frames[0].height, decoder.profile) == (320, 240, "Constrained Baseline")
+    assert [packet.pts for packet in packets] == sorted({packet.pts for packet in packets})
+    assert reports[-1] == "live, 320x240, H264 Constrained Baseline, encoded by libx264"
+    reader.stop()
+    task.cancel()
+    await asyncio.wait([task])
+
+
+@pytest.fixture(scope="module")
+def plain_camera() -> Iterator[CameraProcess]:
+    with rtsp_camera() as process:
+        yield process

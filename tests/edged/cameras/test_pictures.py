@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from typing import Any
+
 import pytest
 
+from edged.cameras.command import CommandPictures
 from edged.cameras.errors import CameraError
-from edged.cameras.pictures import open_pictures
+from edged.cameras.pictures import address_with_login, can_be_encoded, open_pictures
+from edged.cameras.session_pictures import SessionPictures
 from edged.cameras.test_picture import TestPicture
 from edged.settings import CameraSettings, Secret
 from metered_realtime.media.rtsp import RtspClient
 from metered_realtime.media.rtsp_errors import RtspUrlError
 
 
-def camera(source: str) -> CameraSettings:
-    return CameraSettings(name="yard", source=Secret(source))
+def camera(source: str, **options: Any) -> CameraSettings:
+    return CameraSettings(name="yard", source=Secret(source), **options)
 
 
 def test_each_kind_of_source_is_opened_by_its_own_client() -> None:
@@ -23,9 +29,49 @@ def test_each_kind_of_source_is_opened_by_its_own_client() -> None:
 
 
 def test_a_source_of_another_kind_is_told() -> None:
-    with pytest.raises(CameraError, match="write rtsp://HOST/PATH, or test:") as caught:
+    with pytest.raises(CameraError, match="write rtsp://HOST/PATH, v4l2:/dev/video0, or test:") as caught:
         open_pictures(camera("http://admin:secret@cam"))
     assert "secret" not in str(caught.value)
     assert caught.value.retry_after_s == 60
     with pytest.raises(RtspUrlError):
         open_pictures(camera("rtsp://"))
+
+
+def test_sources_of_this_machine_have_their_own_ways() -> None:
+    assert isinstance(open_pictures(camera("exec:rpicam-vid -o -")), CommandPictures)
+    for source in ("v4l2:/dev/video0", "file:/srv/clip.mp4"):
+        assert isinstance(open_pictures(camera(source)), SessionPictures)
+        assert isinstance(open_pictures(camera(source), "encoded"), SessionPictures)
+    assert isinstance(open_pictures(camera("rtsp://cam/1"), "encoded"), SessionPictures)
+
+
+def test_what_gives_h264_only_has_no_other_road() -> None:
+    assert [can_be_encoded(camera(source)) for source in ("rtsp://cam", "v4l2:/dev/video0", "file:/a.mp4")] == [
+        True
+    ] * 3
+    assert [can_be_encoded(camera(source)) for source in ("test:", "exec:cat")] == [False] * 2
+
+
+def test_a_login_from_the_settings_becomes_part_of_the_address() -> None:
+    assert address_with_login(camera("rtsp://cam/1")) == "rtsp://cam:554/1"
+    given = camera("rtsp://cam/1", username="ad min", password=Secret("p@ss/word"))
+    assert address_with_login(given) == "rtsp://ad%20min:p%40ss%2Fword@cam:554/1"
+    assert address_with_login(camera("rtsp://u:p%40@cam/1")) == "rtsp://u:p%40@cam:554/1"
+    assert address_with_login(camera("rtsp://u@cam/1")) == "rtsp://u@cam:554/1"
+
+
+def test_a_camera_whose_certificate_nobody_trusts_can_be_taken_all_the_same() -> None:
+    assert isinstance(open_pictures(camera("rtsps://cam/1", tls_verify=False)), RtspClient)
+
+
+def test_a_camera_that_is_passed_through_loads_no_decoder_and_no_encoder() -> None:
+    program = (
+        "import sys; from edged.cameras.pictures import open_pictures; from edged.settings import *;"
+        "open_pictures(CameraSettings(name='a', source=Secret('rtsp://cam/1')));"
+        "heavy = {'av', 'aiortc', 'metered_realtime.media.decoding', 'metered_realtime.media.video_encoder'};"
+        "sys.exit(' '.join(heavy & set(sys.modules)))"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False).stderr.strip()
+        == ""
+    )

@@ -231,6 +231,8 @@ class FakeSystem(V4l2System):
             raise OSError(errno.ENODEV, "No such device")
         number, size = request & 0xFF, request >> 16 & 0x3FFF
         assert size == len(argument)
+        if number not in _CALLS:
+            raise OSError(errno.ENOTTY, "Inappropriate ioctl for device")
         getattr(self, _CALLS[number])(camera, argument)
 
     def _querycap(self, camera: FakeCamera, argument: bytearray) -> None:

@@ -13,14 +13,11 @@ TIMED = PacketFormat(payload_type=96, send_time_id=1, tag_bytes=16)
 def test_viewers_of_one_format_share_the_packets() -> None:
     unit = PackedUnit(annex_b(idr(size=3000)))
 
-    assert unit.live_images(PLAIN, 0) is unit.live_images(PLAIN, 0)
-    assert unit.live_images(TIMED, 7) is not unit.live_images(PLAIN, 7)
+    assert unit.images(PLAIN, lambda: 0) is unit.images(PLAIN, lambda: 1)
+    assert unit.images(TIMED, lambda: 7) is not unit.images(PLAIN, lambda: 7)
 
 
-def test_a_viewer_who_gets_it_later_is_told_the_time_of_sending() -> None:
-    unit = PackedUnit(annex_b(idr(size=10)))
-    unit.live_images(TIMED, 1)
+def test_the_time_of_sending_is_that_of_the_first_viewer() -> None:
+    (image,) = PackedUnit(annex_b(idr(size=10))).images(TIMED, lambda: 1)
 
-    (late,) = unit.images(TIMED, 2)
-
-    assert late.data[17:20] == b"\x00\x00\x02"
+    assert image.data[17:20] == b"\x00\x00\x01"

@@ -63,6 +63,14 @@ def test_a_sender_that_starts_again_is_followed() -> None:
     assert fed(buffer, 111, 110) == [110, 111]
 
 
+def test_a_sender_that_starts_again_lower_is_followed_after_a_few_packets() -> None:
+    buffer = ReorderBuffer()
+    assert fed(buffer, 40_000, 40_002) == [40_000]
+    assert fed(buffer, *range(20_000, 20_007)) == list(range(20_000, 20_007))
+    assert fed(buffer, 20_007) == [40_002, 20_007]
+    assert fed(buffer, 20_009, 20_008) == [20_008, 20_009]
+
+
 def test_another_sender_begins_anew_and_what_waited_is_given_first() -> None:
     buffer = ReorderBuffer()
     assert fed(buffer, 1, 3) == [1]
@@ -77,7 +85,8 @@ def test_what_is_no_packet_is_for_others_to_judge() -> None:
 @given(st.integers(0, 65535), st.integers(0, 2**32))
 def test_any_small_disorder_is_put_right(first: int, seed: int) -> None:
     sent = [(first + index) & 0xFFFF for index in range(200)]
-    arriving = sorted(range(1, 200), key=lambda index, noise=random.Random(seed): index + noise.uniform(0, 5))
+    noise = random.Random(seed)
+    arriving = sorted(range(1, 200), key=lambda index: index + noise.uniform(0, 5))
     assert fed(ReorderBuffer(), sent[0], *(sent[index] for index in arriving)) == sent
 
 

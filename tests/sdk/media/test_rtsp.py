@@ -242,6 +242,17 @@ async def test_a_circle_of_redirects_ends() -> None:
     assert fake.methods.count("DESCRIBE") == 5
 
 
+async def test_a_redirect_to_another_path_keeps_the_login() -> None:
+    def moved(request: RtspRequest) -> bytes | None:
+        if request.method == "DESCRIBE" and not request.uri.endswith("/live"):
+            return answer(request, "301 Moved Permanently", Location="/live")
+        return polite(request)
+
+    async with scripted(moved) as fake:
+        await pictures(fake.url, 1)
+        assert [request.uri for request in fake.requests if request.method == "DESCRIBE"][-1].endswith("/live")
+
+
 async def test_a_redirect_to_nowhere_is_told() -> None:
     def away(request: RtspRequest) -> bytes | None:
         if request.method == "DESCRIBE":

@@ -15,6 +15,7 @@ from metered_realtime.media.rtsp_handshake import (
     choose_audio,
     choose_video,
     is_redirect,
+    offered_codecs,
     redirect_target,
     refusal,
     shown,
@@ -68,6 +69,12 @@ def test_redirects_need_a_place_to_go() -> None:
     assert is_redirect(answer(302, location="rtsp://other/1"))
     assert not is_redirect(answer(302))
     assert not is_redirect(answer(200, location="rtsp://other/1"))
+
+
+def test_all_that_is_offered_is_listed_for_people() -> None:
+    body = b"v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000\r\nm=audio 0 RTP/AVP 8 0\r\n"
+    assert offered_codecs(answer(body=body)) == (("video", "H265"), ("audio", "PCMA"), ("audio", "PCMU"))
+    assert offered_codecs(answer(body=b"")) == ()
 
 
 def test_a_redirect_leads_elsewhere_or_to_another_path_of_the_same_camera() -> None:

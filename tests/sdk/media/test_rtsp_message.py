@@ -13,10 +13,12 @@ from metered_realtime.media.rtsp_message import (
     RtspParser,
     RtspRequest,
     RtspResponse,
+    UdpPath,
     encode_request,
     encode_response,
     parse_interleaved,
     parse_session,
+    parse_udp,
 )
 
 ANSWER = (
@@ -132,3 +134,19 @@ def test_session_header(value: str, session: tuple[str, float]) -> None:
 )
 def test_transport_header(value: str, channels: tuple[int, int] | None) -> None:
     assert parse_interleaved(value) == channels
+
+
+@pytest.mark.parametrize(
+    ("transport", "path"),
+    [
+        ("RTP/AVP;unicast;client_port=5000-5001;server_port=6000-6001", UdpPath((6000, 6001), None)),
+        ("RTP/AVP/UDP;unicast;source=192.168.1.9;server_port=6000", UdpPath((6000, 6001), "192.168.1.9")),
+        ("rtp/avp;unicast;server_port=0-1;source=", UdpPath(None, None)),
+        ("RTP/AVP;unicast;server_port=99999-7", UdpPath(None, None)),
+        ("RTP/AVP/TCP;interleaved=0-1", None),
+        ("RTP/AVP;multicast;port=5000-5001", None),
+        ("", None),
+    ],
+)
+def test_the_cameras_side_of_udp_is_read(transport: str, path: UdpPath | None) -> None:
+    assert parse_udp(transport) == path

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from metered_realtime.media import rtsp_udp
 from metered_realtime.media.rtsp_udp import UdpTrack, bare_host
 from tests.sdk.media.h264_samples import rtp
 
@@ -60,6 +61,22 @@ async def test_the_way_from_the_camera_is_opened_by_a_greeting() -> None:
 async def test_an_address_that_is_not_ours_is_an_os_error() -> None:
     with pytest.raises(OSError, match="assign"):
         await UdpTrack(lambda _: None).open("192.0.2.1")
+
+
+async def test_ports_beside_each_other_are_looked_for_until_there_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusals = iter([True, True, False])
+    bound = rtsp_udp._bound  # the seam to the kernel
+
+    def crowded(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+        if port and next(refusals, False):
+            raise OSError(98, "Address already in use")
+        return bound(family, host, port)
+
+    monkeypatch.setattr(rtsp_udp, "_bound", crowded)
+    track = UdpTrack(lambda _: None)
+    await track.open("127.0.0.1")
+    assert track.ports[1] == track.ports[0] + 1
+    track.close()
 
 
 def test_addresses_of_one_machine_are_written_alike() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from scripts.lib import peers
 from scripts.lib.bench.viewing.figures import Order, Picture, first_picture_s
-from scripts.lib.bench.viewing.servers import PROGRAMS, Address
+from scripts.lib.bench.viewing.servers import PROGRAMS, Address, prefer
 from scripts.lib.child import Child, Event
 
 ASK_INTERVAL_S = 0.25
@@ -24,7 +24,6 @@ class Direct:
 
     def __init__(self, camera: str) -> None:
         self.times_s: dict[int, list[float]] = defaultdict(list)
-        self.key_checksums: set[int] = set()
         self._last_s = 0.0
         self.child = Child(
             "direct client",
@@ -133,6 +132,7 @@ async def audience(at: Address, order: Order) -> AsyncIterator[Audience]:
     """Run a process for the viewers of one server."""
     async with Child("viewers", [sys.executable, PROGRAMS / "video_viewer.py"], env=peers.tree_environment()) as child:
         await child.event("ready")
+        prefer(child.pid)
         yield Audience(child, at, order)
 
 
@@ -141,5 +141,6 @@ async def direct_client(camera: str) -> AsyncIterator[Direct]:
     """Watch the camera directly."""
     direct = Direct(camera)
     async with direct.child:
+        prefer(direct.child.pid)
         await direct.pictures_after(0.0)
         yield direct

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scripts.lib import peers
 from scripts.lib.bench.viewing.figures import Order
-from scripts.lib.bench.viewing.servers import PROGRAMS
+from scripts.lib.bench.viewing.servers import PROGRAMS, prefer
 from scripts.lib.child import Child
 
 ENCODE_LIMIT_S = 90.0
@@ -39,6 +39,7 @@ class BenchCamera:
         self._child = Child("camera", self._argv)
         await self._child.start()
         await self._child.event("ready", timeout_s=ENCODE_LIMIT_S)
+        prefer(self._child.pid)
 
     async def stop(self) -> None:
         await self._child.stop()

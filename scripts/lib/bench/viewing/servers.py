@@ -39,10 +39,7 @@ Start = Callable[[str, int], AbstractAsyncContextManager[Server]]
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """The server under test has a core of its own, where there are two; everything else shares the others.
-
-    All of it goes before what the machine does otherwise, where that is allowed: latencies are to be those of servers.
-    """
+    """The server under test has a core of its own, where there are two; everything else shares the others."""
 
     server: frozenset[int]
     rest: frozenset[int]
@@ -55,8 +52,6 @@ class Cores:
     def enter(self) -> None:
         """Leave the server's core to it; children do the same."""
         os.sched_setaffinity(0, self.rest)
-        with contextlib.suppress(PermissionError):
-            os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
 
     @contextlib.contextmanager
     def for_server(self) -> Iterator[None]:
@@ -66,6 +61,18 @@ class Cores:
             yield
         finally:
             os.sched_setaffinity(0, self.rest)
+
+
+def prefer(pid: int) -> None:
+    """Let a process go before what the machine does otherwise, where that is allowed: latencies are to be a server's.
+
+    Linux shares the cores out among sessions first (sched(7), autogroup), and each child is a session of its own.
+    """
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(PRIORITY))
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), PRIORITY)
 
 
 @contextlib.asynccontextmanager
@@ -79,6 +86,8 @@ async def ours(camera: str, folder: Path, cores: Cores) -> AsyncIterator[Server]
             with cores.for_server():
                 await stack.enter_async_context(gateway)
             await gateway.ready()
+            prefer(hub.child.pid)
+            prefer(gateway.pid)
             yield Server(gateway.pid, {"hub": hub.url, "key": hub.key, "channel": CHANNEL})
 
 
@@ -90,6 +99,7 @@ async def stock(camera: str, cores: Cores) -> AsyncIterator[Server]:
         with cores.for_server():
             await stack.enter_async_context(child)
         ready = await child.event("ready")
+        prefer(child.pid)
         yield Server(child.pid, {"whep": ready["url"]})
 
 
@@ -101,10 +111,12 @@ async def handed(url: str, pid: int, cores: Cores, _camera: str, gop_s: int) -> 
         with contextlib.suppress(OSError):  # it has ended, or is another user's
             before[thread] = (os.sched_getaffinity(thread), os.getpriority(os.PRIO_PROCESS, thread))
             os.sched_setaffinity(thread, cores.server)
-            os.setpriority(os.PRIO_PROCESS, thread, PRIORITY)
+    prefer(pid)
     try:
         yield Server(pid, {"whep": url.replace("{gop}", str(gop_s))})
     finally:
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{pid}/autogroup").write_text("0")
         for thread, (cpus, priority) in before.items():
             with contextlib.suppress(OSError):
                 os.sched_setaffinity(thread, cpus)

@@ -22,10 +22,6 @@ def checksum(annex_b: bytes) -> int:
     return total
 
 
-def has_idr(annex_b: bytes) -> bool:
-    return any(nal[0] & _TYPE == IDR for nal in nals(annex_b))
-
-
 def nals(annex_b: bytes) -> Iterator[bytes]:
     """Yield the NAL units of Annex-B bytes."""
     for part in annex_b.split(b"\0\0\1")[1:]:

@@ -1,0 +1,65 @@
+"""Sources whose libraries are heavy: local cameras, files, and cameras that have to be decoded. Loaded with the first
+camera that needs one."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+
+from edged.cameras.file_session import FileSession
+from edged.cameras.pictures import Pictures
+from edged.cameras.session_pictures import SessionPictures
+from edged.settings import CameraSettings
+from metered_realtime.media.camera_source import CameraSource
+from metered_realtime.media.rtsp_source import RtspSource, shown_address
+from metered_realtime.media.source_sink import SourceSink
+from metered_realtime.media.v4l2_controls import set_controls
+from metered_realtime.media.v4l2_device import V4l2System
+from metered_realtime.media.video_settings import EncoderSettings
+
+# A newcomer waits for no key frame, and one who lost pictures for as long at most.
+_KEY_FRAME_INTERVAL_S = 2.0
+
+
+def encoder_settings(settings: CameraSettings) -> EncoderSettings:
+    """Return how the pictures of a camera are encoded."""
+    return EncoderSettings(
+        codec="H264",
+        bitrate_bps=settings.bitrate_kbps * 1000,
+        fps=settings.fps,
+        key_frame_interval_s=_KEY_FRAME_INTERVAL_S,
+        max_size=(settings.width, settings.height),
+        encoder=settings.encoder or None,
+    )
+
+
+def v4l2_pictures(
+    path: str, settings: CameraSettings, *, encode: bool, system: V4l2System | None = None
+) -> AbstractAsyncContextManager[Pictures]:
+    """Return a camera of this machine: its own H.264, or what else it gives, encoded."""
+    camera = CameraSource(
+        path, width=settings.width, height=settings.height, fps=settings.fps, passthrough=not encode, system=system
+    )
+
+    async def session(sink: SourceSink) -> None:
+        if settings.controls:
+            await asyncio.to_thread(set_controls, path, settings.controls, system)
+        await camera(sink)
+
+    encoder = encoder_settings(settings) if encode else None
+    return SessionPictures(session, name=camera.name, encoder=encoder)
+
+
+def file_pictures(path: str, settings: CameraSettings, *, encode: bool) -> AbstractAsyncContextManager[Pictures]:
+    """Return a file that is played over and over."""
+    session = FileSession(path, decode=encode)
+    encoder = encoder_settings(settings) if encode else None
+    return SessionPictures(session, name=session.name, encoder=encoder)
+
+
+def rtsp_pictures(url: str, settings: CameraSettings) -> AbstractAsyncContextManager[Pictures]:
+    """Return an RTSP camera, decoded and encoded."""
+    transport = "udp" if settings.transport == "udp" else "tcp"
+    session = RtspSource(url, transport=transport, timeout_s=settings.timeout_s, passthrough=False)
+    name = f"the camera at {shown_address(url)}"
+    return SessionPictures(session, name=name, encoder=encoder_settings(settings), restamp=True)

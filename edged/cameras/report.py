@@ -1,0 +1,192 @@
+"""What was found out about a camera, as values, as text for people, and as JSON. Nothing in it shows a login. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from edged.cameras.measure import Rates
+from metered_realtime.media.browser_video import browser_fault
+from metered_realtime.media.rtsp_errors import RtspUrlError
+from metered_realtime.media.rtsp_handshake import shown
+from metered_realtime.media.rtsp_url import parse_rtsp_url
+from metered_realtime.media.v4l2_formats import CameraMode
+from metered_realtime.media.video_description import VideoDescription
+
+if TYPE_CHECKING:
+    from metered_realtime.media.v4l2_controls import CameraControl
+
+Verdict = Literal["as it is", "encoded", "refused", "unreachable"]
+
+# With key frames further apart a viewer who lost pictures waits, and so does one the gateway kept no pictures for.
+_LONG_GOP_S = 4.0
+_BROWSER_AUDIO = frozenset({"OPUS", "PCMA", "PCMU"})
+_TEXTS: Mapping[Verdict, str] = {
+    "as it is": "get it as the camera sends it, with no work here",
+    "encoded": "get it decoded and encoded again, once for all viewers, which costs CPU here",
+    "refused": "get nothing",
+    "unreachable": "get nothing: the camera cannot be read",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`facts` hold plain values for JSON; `reason` is empty where all is well."""
+
+    source: str
+    facts: Mapping[str, Any]
+    browsers: Verdict
+    reason: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        return {"source": self.source, "browsers": self.browsers, "reason": self.reason, **self.facts}
+
+    def as_text(self) -> str:
+        """Return lines for people."""
+        lines = [self.source, *(f"  {name:<10}{text}" for name, text in _lines(self.facts))]
+        lines.append(f"  {'browsers':<10}{_TEXTS[self.browsers]}")
+        if self.reason:
+            lines.append(f"  {'why':<10}{self.reason}")
+        lines += [f"  {'advice':<10}{advice}" for advice in _advice(self.facts)]
+        return "\n".join(lines)
+
+
+def shown_source(source: str) -> str:
+    """Return an address that may be shown: no login, no query; of a command only its program."""
+    kind, _, rest = source.strip().partition(":")
+    if kind.lower() == "exec":
+        return f"exec:{rest.split()[0] if rest.split() else ''} ..."
+    if kind.lower() not in ("rtsp", "rtsps"):
+        return source.strip()
+    try:
+        url = parse_rtsp_url(source)
+    except RtspUrlError:
+        return f"{kind.lower()}://..."
+    return f"{url.scheme}://{url.address}{shown(url) if url.path else ''}"
+
+
+def video_facts(video: VideoDescription, rates: Rates, pictures: int) -> dict[str, Any]:
+    """Return what is known of the picture."""
+    return {
+        "pictures": pictures,
+        "codec": video.codec,
+        "profile": video.profile,
+        "level": video.level,
+        "profile_level_id": video.profile_level_id,
+        "width": video.width,
+        "height": video.height,
+        "chroma_format": video.chroma_format,
+        "bit_depth": video.bit_depth,
+        "b_frames": video.has_b_frames,
+        "fps": _rounded(rates.fps, 2),
+        "kbps": _rounded(rates.kbps, 0),
+        "gop_pictures": rates.gop_pictures,
+        "gop_s": _rounded(rates.gop_s, 2),
+    }
+
+
+def device_facts(
+    name: str,
+    driver: str,
+    modes: Iterable[CameraMode],
+    controls: Iterable[CameraControl],
+    taken: CameraMode | None,
+) -> dict[str, Any]:
+    """Return what a local camera can do, and which of it would be taken."""
+    return {
+        "name": name,
+        "driver": driver,
+        "modes": [_mode(mode) for mode in modes],
+        "taken": None if taken is None else _mode(taken),
+        "controls": [
+            {
+                "key": control.key,
+                "kind": control.kind,
+                "minimum": control.minimum,
+                "maximum": control.maximum,
+                "default": control.default,
+                "value": control.value,
+            }
+            for control in controls
+        ],
+    }
+
+
+def _mode(mode: CameraMode) -> dict[str, Any]:
+    return {"format": mode.fourcc, "width": mode.width, "height": mode.height, "max_fps": _rounded(mode.max_fps, 2)}
+
+
+def judged(source: str, facts: Mapping[str, Any], video: VideoDescription, *, can_encode: bool) -> Report:
+    """Return the report on a camera that could be opened."""
+    fault = browser_fault(video)
+    if fault is not None:
+        return Report(source, facts, "encoded" if can_encode else "refused", fault)
+    if not facts["pictures"]:
+        return Report(source, facts, "unreachable", "it was opened and gave no key frame in this time")
+    return Report(source, facts, "as it is")
+
+
+def _lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if device := facts.get("device"):
+        yield from _device_lines(device)
+    if "opened_ms" in facts:
+        transport = f", over {facts['transport'].upper()}" if facts.get("transport") else ""
+        yield "opened", f"in {facts['opened_ms']} ms{transport}"
+    if facts.get("offers"):
+        yield "offers", ", ".join(facts["offers"])
+    if facts.get("codec"):
+        yield "video", _video_line(facts)
+    if facts.get("fps"):
+        yield "rate", f"{facts['fps']:g} pictures a second, {facts['kbps']:g} kbit/s"
+    if facts.get("gop_pictures"):
+        yield "key frame", f"every {facts['gop_pictures']} pictures ({facts['gop_s']:g} s)"
+    elif facts.get("pictures"):
+        yield "key frame", f"only one in {facts['pictures']} pictures"
+    if "b_frames" in facts:
+        yield "B-frames", {True: "yes", False: "no", None: "none seen; the camera leaves it open"}[facts["b_frames"]]
+    if "audio" in facts:
+        yield "audio", ", ".join(map(_audio_text, facts["audio"])) or "none"
+
+
+def _video_line(facts: Mapping[str, Any]) -> str:
+    level = f"level {facts['level']} ({facts['profile_level_id']})" if facts["level"] else ""
+    size = f"{facts['width']}x{facts['height']}" if facts["width"] else "size not told"
+    depth = f"{facts['bit_depth']} bits" if facts["bit_depth"] else ""
+    name = f"{facts['codec']} {facts['profile'] or ''}".strip()
+    return ", ".join(text for text in (name, level, size, facts["chroma_format"], depth) if text)
+
+
+def _device_lines(device: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "device", f"{device['name']} ({device['driver']})"
+    by_format: dict[str, list[str]] = {}
+    for mode in device["modes"]:
+        rate = f"@{mode['max_fps']:g}" if mode["max_fps"] else ""
+        by_format.setdefault(mode["format"], []).append(f"{mode['width']}x{mode['height']}{rate}")
+    for name, sizes in by_format.items():
+        yield name, " ".join(sizes)
+    if taken := device["taken"]:
+        yield "taken", f"{taken['format']} {taken['width']}x{taken['height']}"
+    for control in device["controls"]:
+        value = "" if control["value"] is None else f" now {control['value']},"
+        bounds = f"{control['minimum']} to {control['maximum']}, default {control['default']}"
+        yield (
+            "control",
+            f"{control['key']}:{value} {control['kind']}" + ("" if control["kind"] == "button" else f" {bounds}"),
+        )
+
+
+def _audio_text(codec: str) -> str:
+    return codec if codec in _BROWSER_AUDIO else f"{codec} (browsers do not play it)"
+
+
+def _advice(facts: Mapping[str, Any]) -> Iterator[str]:
+    if (facts.get("gop_s") or 0.0) > _LONG_GOP_S or (facts.get("pictures", 0) > 1 and not facts.get("gop_pictures")):
+        yield "key frames are far apart: every 2 s is better where pictures get lost on the way"
+    if facts.get("lost_packets"):
+        yield f"{facts['lost_packets']} packets were lost on the way from the camera: try transport: tcp"
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edged.cameras.probe import probe
+from edged.settings import CameraSettings, Secret
+from metered_realtime.media.rtsp_errors import RtspConnectError, RtspNoVideoError
+from tests.edged.cameras.clips import film
+from tests.edged.cameras.fakes import FakeSource
+from tests.sdk.media.camera_process import camera
+from tests.sdk.media.fake_camera import FakeCamera, FakeSystem
+
+
+def settings(source: str = "rtsp://cam/1", **options: Any) -> CameraSettings:
+    return CameraSettings(name="probe", source=Secret(source), **options)
+
+
+@pytest.mark.system
+async def test_a_real_camera_is_told_with_everything() -> None:
+    with camera("--transport", "udp") as process:
+        told = await probe(settings(process.url("/alaw", login="u:secret")), within_s=10)
+    assert told.browsers == "as it is"
+    assert told.facts["gop_pictures"] == 10
+    assert told.facts["fps"] == pytest.approx(30, abs=1)
+    assert (told.facts["transport"], told.facts["audio"], told.facts["lost_packets"]) == ("udp", ["PCMA"], 0)
+    assert (told.facts["width"], told.facts["b_frames"]) == (320, False)
+    assert "secret" not in told.as_text() + str(told.as_json())
+
+
+async def test_a_film_is_told_and_its_b_frames(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mp4", b_frames=2, frames=150)
+    told = await probe(settings(f"file:{path}"), within_s=0.3)
+    assert (told.browsers, told.facts["b_frames"]) == ("encoded", True)
+    assert (await probe(settings(f"file:{path}", transcode="never"), within_s=0.3)).browsers == "refused"
+
+
+async def test_a_camera_without_h264_is_told_by_what_it_offers() -> None:
+    source = FakeSource()
+    source.refusal = RtspNoVideoError("the camera sends H265, not H264", ("H265",))
+    told = await probe(settings(transcode="never"), within_s=1, open_source=source.open)
+    assert (told.browsers, told.facts, told.reason) == (
+        "refused", {"offers": ["H265"]}, "the camera sends H265, not H264",
+    )  # fmt: skip
+
+
+async def test_a_camera_that_cannot_be_read_is_told() -> None:
+    source = FakeSource()
+    source.refusal = RtspConnectError("the camera refuses connections")
+    told = await probe(settings(), within_s=1, open_source=source.open)
+    assert (told.browsers, told.reason) == ("unreachable", "the camera refuses connections")
+    assert (await probe(settings("exec:/no/such-program"), within_s=1)).browsers == "unreachable"
+
+
+async def test_a_local_camera_is_told_with_what_would_be_taken() -> None:
+    path = "/dev/video0"
+    system = FakeSystem({path: FakeCamera({"YUYV": [(640, 480, [30])], "H264": [(1280, 720, [30])]})})
+    source = FakeSource()
+    told = await probe(settings(f"v4l2:{path}"), within_s=0.1, open_source=source.open, system=system)
+    assert told.facts["device"]["taken"]["format"] == "H264"
+    raw = FakeSystem({path: FakeCamera({"YUYV": [(640, 480, [30])]})})
+    told = await probe(settings(f"v4l2:{path}"), within_s=0.1, open_source=source.open, system=raw)
+    assert told.facts["device"]["taken"]["format"] == "YUYV"
+    told = await probe(settings(f"v4l2:{path}"), within_s=0.1)
+    assert told.browsers == "unreachable"

@@ -1,0 +1,56 @@
+"""The command: what it takes for a target, what it prints, and its exit codes."""
+
+import json
+
+import pytest
+
+from edged.cli import main
+
+
+def test_the_built_in_picture_is_shown_as_it_is(capsys):
+    assert main(["probe", "test:", "--seconds", "0.5"]) == 0
+    told = capsys.readouterr().out
+    assert "640x360" in told
+    assert "browsers  get it as the camera sends it" in told
+
+
+def test_json_is_for_programs(capsys):
+    assert main(["probe", "test:", "--seconds", "0.3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["browsers"] == "as it is"
+
+
+def test_a_camera_of_the_settings_is_found_by_its_name(tmp_path, capsys):
+    path = tmp_path / "edged.yaml"
+    path.write_text("hub: {key: pk_live_x}\ncameras: {yard: {source: 'file:/no/film.mp4'}}\n")
+    assert main(["probe", "yard", "--config", str(path)]) == 1
+    assert "the file /no/film.mp4 does not exist" in capsys.readouterr().out
+    assert main(["probe", "gate", "--config", str(path)]) == 78
+    assert capsys.readouterr().err == f"{path} has no camera 'gate'; it has: yard\n"
+    assert main(["probe", "gate", "--config", str(tmp_path / "none.yaml")]) == 78
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [("http://u:hidden@cam/", "the address is not a camera source"), ("exec:", "the address: names no command")],
+)
+def test_an_address_of_no_use_is_told_without_its_login(capsys, target, says):
+    assert main(["probe", target]) == 78
+    told = capsys.readouterr()
+    assert says in told.err
+    assert "hidden" not in told.out + told.err
+
+
+@pytest.mark.parametrize(
+    ("target", "says"), [("/dev/no-video9", "v4l2:/dev/no-video9"), ("/no/film.mp4", "file:/no/film.mp4")]
+)
+def test_a_path_is_a_device_or_a_film(capsys, target, says):
+    assert main(["probe", target]) == 1
+    assert capsys.readouterr().out.startswith(f"{says}\n")
+
+
+def test_the_password_comes_from_the_environment(monkeypatch, capsys):
+    monkeypatch.setenv("EDGED_PROBE_PASSWORD", "hidden")
+    assert main(["probe", "rtsp://127.0.0.1:1/x", "--username", "admin"]) == 1
+    told = capsys.readouterr().out
+    assert "refuses connections" in told
+    assert "hidden" not in told
