@@ -154,8 +154,8 @@ class CameraSettings:
     password_file: str = setting("", "File that holds the password, instead of `password`.", file_for="password")
     audio: str = setting(
         "none",
-        "Sound of an RTSP camera, sent as it comes; `edged probe` tells which it has. With opus and transcode: auto any "
-        "other sound is encoded.",
+        "Sound of an RTSP camera, sent as it comes; `edged probe` tells which it has. With opus and transcode: auto "
+        "any other sound is encoded.",
         choices=("none", "opus", "pcma", "pcmu"),
     )
     tls_verify: bool = setting(True, "Accept only a certificate that this machine trusts (rtsps://).")

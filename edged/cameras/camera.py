@@ -107,11 +107,12 @@ class Camera:
             if self.settings.transcode == "never":
                 raise UnshowableError(f"{error}; or set transcode: auto") from error
             reason = str(error)
+            road: Road = "foreign" if isinstance(error, RtspNoVideoError) else "encoded"
         if reason != self._fault:
             _log.warning("camera %s: %s; it is decoded and encoded here, once for all viewers", self.name, reason)
         self._fault = reason
         self.track.rebase()
-        await self._show("encoded", up)
+        await self._show(road, up)
 
     async def _show(self, road: Road, up: Callable[[str], None]) -> None:
         known: VideoDescription | None = None

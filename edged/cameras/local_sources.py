@@ -8,9 +8,11 @@ from contextlib import AbstractAsyncContextManager
 
 from edged.cameras.file_session import FileSession
 from edged.cameras.pictures import Pictures
-from edged.cameras.session_pictures import SessionPictures
+from edged.cameras.session_pictures import Session, SessionPictures
 from edged.settings import CameraSettings
 from metered_realtime.media.camera_source import CameraSource
+from metered_realtime.media.ffmpeg_input import FfmpegInput
+from metered_realtime.media.ffmpeg_source import FfmpegSource
 from metered_realtime.media.rtsp_source import RtspSource, shown_address
 from metered_realtime.media.source_sink import SourceSink
 from metered_realtime.media.v4l2_controls import set_controls
@@ -57,9 +59,14 @@ def file_pictures(path: str, settings: CameraSettings, *, encode: bool) -> Abstr
     return SessionPictures(session, name=session.name, encoder=encoder)
 
 
-def rtsp_pictures(url: str, settings: CameraSettings) -> AbstractAsyncContextManager[Pictures]:
-    """Return an RTSP camera, decoded and encoded."""
+def rtsp_pictures(url: str, settings: CameraSettings, *, is_h264: bool) -> AbstractAsyncContextManager[Pictures]:
+    """Return an RTSP camera, decoded and encoded; one that is known to send no H.264 is not asked for it again."""
     transport = "udp" if settings.transport == "udp" else "tcp"
-    session = RtspSource(url, transport=transport, timeout_s=settings.timeout_s, passthrough=False)
     name = f"the camera at {shown_address(url)}"
+    session: Session
+    if is_h264:
+        session = RtspSource(url, transport=transport, timeout_s=settings.timeout_s, passthrough=False)
+    else:
+        options = (("rtsp_transport", transport),)
+        session = FfmpegSource(FfmpegInput(url, name, options=options, timeout_s=settings.timeout_s))
     return SessionPictures(session, name=name, encoder=encoder_settings(settings), restamp=True)

@@ -1,4 +1,4 @@
-"""Sound that browsers do not play (AAC), or not as the settings promise it, encoded as Opus. Loaded when it is needed."""
+"""Sound that browsers do not play (AAC), or another than the settings promise, encoded as Opus. Loaded when needed."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ from metered_realtime.media.rtsp_url import RtspUrl, parse_rtsp_url
 
 _CHANGE_SETTING_S = 60.0
 
-Road = Literal["as it is", "encoded"]
-"""As the camera sends it, or decoded and encoded again."""
+Road = Literal["as it is", "encoded", "foreign"]
+"""As the camera sends it; decoded and encoded again; or the same for a camera that sends no H.264 at all."""
 
 
 class Pictures(Protocol):
@@ -45,16 +45,16 @@ def open_pictures(settings: CameraSettings, road: Road = "as it is") -> Abstract
     if kind == "test":
         return TestPicture()
     if kind in ("rtsp", "rtsps"):
-        return _RtspPictures(settings) if road == "as it is" else _encoded_rtsp(settings)
+        return _RtspPictures(settings) if road == "as it is" else _encoded_rtsp(settings, road)
     rest = source.partition(":")[2]
     if kind == "v4l2":
         from edged.cameras.local_sources import v4l2_pictures  # noqa: PLC0415 - see the module
 
-        return v4l2_pictures(rest, settings, encode=road == "encoded")
+        return v4l2_pictures(rest, settings, encode=road != "as it is")
     if kind == "file":
         from edged.cameras.local_sources import file_pictures  # noqa: PLC0415 - see the module
 
-        return file_pictures(rest, settings, encode=road == "encoded")
+        return file_pictures(rest, settings, encode=road != "as it is")
     if kind == "exec":
         from edged.cameras.command import CommandPictures  # noqa: PLC0415 - see the module
 
@@ -122,7 +122,7 @@ def _with_login(url: RtspUrl, user: str, secret: str) -> str:
     return f"{url.scheme}://{login}@{url.address}{url.path}"
 
 
-def _encoded_rtsp(settings: CameraSettings) -> AbstractAsyncContextManager[Pictures]:
+def _encoded_rtsp(settings: CameraSettings, road: Road) -> AbstractAsyncContextManager[Pictures]:
     from edged.cameras.local_sources import rtsp_pictures  # noqa: PLC0415 - see the module
 
-    return rtsp_pictures(address_with_login(settings), settings)
+    return rtsp_pictures(address_with_login(settings), settings, is_h264=road == "encoded")

@@ -178,7 +178,9 @@ def _device_lines(device: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _audio_text(codec: str) -> str:
-    return codec if codec in _BROWSER_AUDIO else f"{codec} (browsers do not play it)"
+    if codec in _BROWSER_AUDIO:
+        return f"{codec} (sent with audio: {codec.lower()})"
+    return f"{codec} (browsers do not play it; encoded with audio: opus)"
 
 
 def _advice(facts: Mapping[str, Any]) -> Iterator[str]:

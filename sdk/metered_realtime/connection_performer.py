@@ -134,7 +134,7 @@ class Performer:
             case ApplyAnswer():
                 return await self._apply_answer(action.answer)
             case Rebuild():
-                session = self._replace_session(keep_layout=action.keep_layout)
+                session = self._replace_session(keep_layout=action.keep_layout, layout=action.layout)
                 return self._core.rebuilt(need=session.need, now_s=self._now())
             case Report():
                 self._events.failed(MeteredRealtimeError(scrub(action.sentence)))
@@ -223,11 +223,11 @@ class Performer:
             self.session.sync(self._wanted())
         return self.session
 
-    def _replace_session(self, *, keep_layout: bool) -> RtcSession:
+    def _replace_session(self, *, keep_layout: bool, layout: tuple[tuple[str, str], ...] = ()) -> RtcSession:
         before = self.session
         if before is None:
             return self.open_session()
-        layout = before.layout if keep_layout else ()
+        layout = (layout or before.layout) if keep_layout else ()
         after = self._new_session(layout, before.descriptions if keep_layout else ())
         after.senders.adopt(before.senders)
         after.sync(self._wanted())

@@ -69,6 +69,8 @@ class Negotiation:
         self._answered_sdp: str | None = None
         self._answer_is_lost = False
         self._lost_channel_mid: str | None = None
+        self._their_layout: tuple[tuple[str, str], ...] = ()
+        self._passed_over: RemoteDescription | None = None
         self._offers_channel = False
         self._wants_restart = False
         self._offers_restart = False
@@ -126,6 +128,7 @@ class Negotiation:
         if not self.polite and (self.phase == "offered" or self._offers_channel):
             # Its sender gives way to ours. A data channel in it must then be offered by us.
             self._lost_channel_mid = offer.facts.channel_mid or self._lost_channel_mid
+            self._passed_over = offer
             return []
         if not self._budget.spend(now_s):
             self._held = offer
@@ -164,8 +167,10 @@ class Negotiation:
 
     def remote_answer(self, answer: RemoteDescription, now_s: float) -> list[Action]:
         """An answer arrived; one that does not belong to the pending offer is dropped."""
-        if self.phase != "offered" or self._offer is None or answer.facts.layout != self._offer.layout:
+        if self.phase != "offered" or self._offer is None:
             return []
+        if answer.facts.layout != self._offer.layout:
+            return self._answered_another(answer.facts, now_s)
         if self._remote is None or answer.facts.is_restart_of(self._remote):
             return [ApplyAnswer(answer)]
         if not answer.facts.is_same_session(self._remote):
@@ -173,6 +178,16 @@ class Negotiation:
             return self._path_failed(now_s, is_other=True)
         # One with the old credentials belongs to an offer before the one for a restart.
         return [] if self._offers_restart else [ApplyAnswer(answer)]
+
+    def _answered_another(self, answer: SessionFacts, now_s: float) -> list[Action]:
+        """It took an offer that we gave up for one to its new connection; only an offer with its sections suits it."""
+        before = self._remote
+        if before is None or self.recovery.is_connected or not answer.is_same_session(before):
+            return []
+        if len(answer.layout) <= len(before.layout):
+            return []
+        self._their_layout = answer.layout
+        return self._path_failed(now_s, is_other=True)
 
     def answer_applied(self, answer: RemoteDescription, *, need: Need, now_s: float) -> list[Action]:
         """The answer to our offer is in force."""
@@ -322,10 +337,14 @@ class Negotiation:
         self._forget_offer()
         self._remote = self._answered_sdp = self._lost_channel_mid = None
         self._answer_is_lost = self._paused = self._wants_restart = False
-        return [Rebuild(keep_layout)]
+        layout, self._their_layout = self._their_layout, ()
+        return [Rebuild(keep_layout, layout if keep_layout else ())]
 
     def _answer_timed_out(self, now_s: float) -> list[Action]:
         self._timeouts_used += 1
+        if self._passed_over is not None and self._budget.spend(now_s):
+            # Not everybody can take back an offer (14.4); then it is our turn to.
+            return self._take_offer(self._passed_over)
         if self._timeouts_used < len(ANSWER_TIMEOUTS_S):
             self._answer_by = now_s + ANSWER_TIMEOUTS_S[self._timeouts_used]
             return [SendOffer()]
@@ -366,6 +385,7 @@ class Negotiation:
         return [CreateOffer(self._token, channel_mid, with_channel, restart)]
 
     def _forget_offer(self) -> None:
+        self._passed_over = None
         self.phase = "stable"
         self._offer = None
         self._offers_channel = self._offers_restart = False

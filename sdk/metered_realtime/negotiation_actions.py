@@ -73,6 +73,7 @@ class Rebuild:
     """Replace the connection and report `rebuilt`; with the same sections if the other side may still hold its own."""
 
     keep_layout: bool
+    layout: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

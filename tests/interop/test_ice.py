@@ -234,7 +234,7 @@ async def test_dead_servers_delay_nobody(open_page: OpenPage, python_id: str) ->
     )
     async with room_of_hub(hold_s=0, ice_servers=(dead,)) as room:
         page = await open_page()
-        await join(page, room, "m-page", send=True)
+        await join(page, room, "m-page")
         member = await room.member(python_id)
         member.peer.add_track(SmallPictures(64), MediaStream(id="camera"))
         met_s: list[float] = []
@@ -243,5 +243,6 @@ async def test_dead_servers_delay_nobody(open_page: OpenPage, python_id: str) ->
         await member.connected()
         assert time.monotonic() - met_s[0] < 2.0
         assert isinstance(member.peer._ice_servers[0], IceServerConfig)
-        await member.sees(320)
         await more_pictures(page, python_id)
+        await page.evaluate(SEND)
+        await member.sees(320)

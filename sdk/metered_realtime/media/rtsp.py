@@ -261,7 +261,9 @@ class RtspClient:
             timeout_s=self._timeout_s,
         )
         if verdict.fault is not None:
-            self._end(RtspTimeoutError(f"the camera at {self._url.address} {verdict.fault}"))
+            never = self._assembler.last_picture_s is None and self.transport == "udp"
+            hint = ": it sends over UDP, which a firewall may drop" if never else ""
+            self._end(RtspTimeoutError(f"the camera at {self._url.address} {verdict.fault}{hint}"))
         else:
             self._watchdog = loop.call_at(verdict.next_s + _TIMER_SLACK_S, self._watch)
 

@@ -77,7 +77,7 @@ class FakeSource:
         self.roads.append(road)
         if self.refusal is not None:
             raise self.refusal
-        encoded = road == "encoded"
+        encoded = road != "as it is"
         life = FakePictures(self.encoded_video if encoded else self.video, "encoded by libx264" if encoded else "")
         self.opened.put_nowait(life)
         return life

@@ -291,6 +291,35 @@ async def test_a_real_camera_that_reboots_comes_back_to_the_same_viewer(real_cam
 
 
 @pytest.mark.system
+async def test_a_real_camera_that_hangs_is_found_by_its_missing_pictures_and_comes_back() -> None:
+    statuses: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    with rtsp_camera("--transport", "udp") as process:
+        camera = Camera(
+            CameraSettings(name="yard", source=Secret(process.url()), timeout_s=1),
+            report=lambda _state, _detail: None,
+            on_status=lambda: statuses.put_nowait((camera.status.state, camera.status.reason)),
+        )
+        task = asyncio.create_task(camera.run())
+        reader = camera.track.open_reader()
+        async with asyncio.timeout(30):
+            last = [await reader.recv() for _ in range(5)][-1]
+            process.freeze()
+            while (lost := await statuses.get())[0] != "lost":
+                pass
+            assert "sent no picture for 1 s" in lost[1]
+            process.thaw()
+            packet = await reader.recv()
+            while packet.pts < last.pts + 90_000:
+                packet = await reader.recv()
+            assert packet.is_keyframe, "the first picture after the pause"
+            while (await statuses.get())[0] != "live":
+                pass
+        reader.stop()
+        task.cancel()
+        await asyncio.wait([task])
+
+
+@pytest.mark.system
 @pytest.mark.parametrize("path", ["/h265", "/mjpeg", "/bframes", "/422"])
 async def test_what_browsers_cannot_show_is_encoded_for_them(plain_camera: CameraProcess, path: str) -> None:
     reports: list[str] = []
@@ -302,7 +331,7 @@ async def test_what_browsers_cannot_show_is_encoded_for_them(plain_camera: Camer
     task = asyncio.create_task(camera.run())
     reader = camera.track.open_reader()
     decoder = av.CodecContext.create("h264", "r")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         packets = [await reader.recv() for _ in range(12)]
     frames = [frame for packet in packets for frame in decoder.decode(av.Packet(bytes(packet)))]
     assert packets[0].is_keyframe

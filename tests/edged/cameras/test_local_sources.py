@@ -77,6 +77,7 @@ def test_the_settings_reach_the_encoder() -> None:
     assert found.encoder_names == ("h264_v4l2m2m", "libx264")
 
 
+@pytest.mark.parametrize("is_h264", [True, False])
 @pytest.mark.parametrize("transport", ["auto", "udp"])
-def test_a_camera_that_has_to_be_decoded_is_not_opened_before_it_is_entered(transport: str) -> None:
-    assert rtsp_pictures("rtsp://u:secret@cam/1", settings(transport=transport)).road == ""  # type: ignore[attr-defined]
+def test_a_camera_that_has_to_be_decoded_is_not_opened_before_it_is_entered(transport: str, is_h264: bool) -> None:
+    assert rtsp_pictures("rtsp://u:secret@cam/1", settings(transport=transport), is_h264=is_h264).road == ""  # type: ignore[attr-defined]

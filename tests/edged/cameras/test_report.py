@@ -43,7 +43,7 @@ def test_a_good_camera_is_told_in_lines() -> None:
         "  rate      25 pictures a second, 2000 kbit/s",
         "  key frame every 50 pictures (2 s)",
         "  B-frames  no",
-        "  audio     PCMA, MPEG4-GENERIC (browsers do not play it)",
+        "  audio     PCMA (sent with audio: pcma), MPEG4-GENERIC (browsers do not play it; encoded with audio: opus)",
         "  browsers  get it as the camera sends it, with no work here",
     ]
     assert json.loads(json.dumps(told.as_json()))["gop_s"] == 2.0

@@ -245,7 +245,8 @@ class Room:
     async def member(self, peer_id: str | None = None, *, road: Road | None = None, **options: Any) -> Member:
         """Make a member that has not joined yet. Of two ids the smaller one is polite."""
         road = road or await self.road()
-        member = Member(MeteredPeer(url=road.url, reconnect=SOON, **self.access(peer_id), **options), road)
+        options = {"reconnect": SOON, **self.access(peer_id), **options}
+        member = Member(MeteredPeer(url=road.url, **options), road)
         self._stack.push_async_callback(member.aclose)
         return member
 

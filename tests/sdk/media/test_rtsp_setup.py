@@ -17,7 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.rtp_audio import AudioUnit
-from metered_realtime.media.rtsp import RtspClient, RtspConnectError, RtspProtocolError, RtspTransportError
+from metered_realtime.media.rtsp import (
+    RtspClient,
+    RtspConnectError,
+    RtspProtocolError,
+    RtspTimeoutError,
+    RtspTransportError,
+)
 from metered_realtime.media.rtsp_message import RtspRequest
 from tests.sdk.media.camera_process import camera
 from tests.sdk.media.h264_samples import idr, pps, rtp, slice_nal, sps, stap_a
@@ -136,6 +142,12 @@ async def test_after_a_loss_over_udp_nothing_is_shown_before_the_next_key_frame(
         assert [unit.pts_90k // 3000 for unit in units] == [0, 1, 2, 3, 4, 40, 41, 42, 43, 44]
         assert [unit.is_key for unit in units].count(True) == 2
         assert rtsp.stats().lost_packets == 2
+
+
+async def test_udp_that_never_arrives_is_told_with_the_likely_cause() -> None:
+    async with scripted(refusing("461 No", way="tcp")) as fake, RtspClient(fake.url, timeout_s=0.3) as rtsp:
+        with pytest.raises(RtspTimeoutError, match=r"no picture for 0\.3 s: it sends over UDP, which a firewall may"):
+            await rtsp.next_unit()
 
 
 async def test_a_camera_that_refuses_both_is_told() -> None:

@@ -1,0 +1,99 @@
+"""A member that takes a new connection under the id it had: its token was renewed, or its program was killed and started
+again within the time the hub waits. The others are told that it goes and comes; what is healthy goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from metered_realtime import MediaStream, events
+from scripts.lib import peers
+from scripts.lib.child import Child
+from tests.interop.conftest import HERE, PYTHONS, OpenPage
+from tests.interop.test_continuity import LONGEST_GAP_MS, longest_gap_s
+from tests.sdk.defects.browser import join, more_pictures
+from tests.sdk.defects.room import Member, Room, room_of_hub, token, until
+from tests.sdk.wired import SmallPictures
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+# What comes back, does so within a few seconds; on a busy machine too.
+SOON_S = 10.0
+ROLES = pytest.mark.parametrize("ours", ["a-ours", "z-ours"], ids=["ours polite", "ours impolite"])
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def held() -> AsyncIterator[Room]:
+    """A room of our hub as it comes."""
+    async with room_of_hub(hold_s=3.0) as room:
+        yield room
+
+
+@pytest.fixture
+def early_renewals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token is renewed after half a second."""
+    for name, value in (("EARLIEST_SHARE", 0.0), ("LATEST_SHARE", 0.0), ("MIN_INTERVAL_S", 0.5)):
+        monkeypatch.setattr(f"metered_realtime.renewal.{name}", value)
+
+
+def renewed_tokens(peer_id: str) -> Callable[[], str]:
+    """Each token lives a minute longer than the one before."""
+    number = count(1)
+    return lambda: token(peer_id, exp=int(time.time()) + 60 * next(number))
+
+
+async def with_picture(room: Room, peer_id: str, **options: Any) -> Member:
+    member = await room.member(peer_id, **options)
+    member.peer.add_track(SmallPictures(64), MediaStream(id="camera"))
+    return member
+
+
+async def renewals_of(member: Member, number: int) -> None:
+    """Wait until the member has so many connections to the service more than by now."""
+    wanted = member.road.connections + number
+    await until(lambda: member.road.connections >= wanted)
+
+
+@pytest.mark.parametrize("renewing", [("a",), ("z",), ("a", "z")], ids=["polite", "impolite", "both"])
+async def test_between_two_of_ours_renewed_tokens_and_cut_websockets_change_nothing(
+    held: Room, early_renewals: None, renewing: tuple[str, ...]
+) -> None:
+    members = [
+        await with_picture(held, each, **({"token_provider": renewed_tokens(each)} if each in renewing else {}))
+        for each in ("a", "z")
+    ]
+    await held.meet(*members)
+    for member in members:
+        await member.sees(64)
+        await member.connected()
+    before = [(member.remote, member.remote.pc) for member in members]
+    is_over = asyncio.Event()
+    gaps = [asyncio.create_task(longest_gap_s(member, is_over)) for member in members]
+
+    movers = [member for member in members if member.peer.peer_id in renewing]
+    for mover in movers:
+        await renewals_of(mover, 3)
+    for mover in movers:
+        known = mover.road.connections
+        mover.road.cut()
+        await until(lambda road=mover.road, known=known: road.connections > known)
+        await until(lambda mover=mover: mover.peer.state == "joined")
+        await renewals_of(mover, 2)
+    for member in members:
+        await member.sees(64, 30)  # what was to stop them would have done so by now
+        await member.connected()
+    is_over.set()
+
+    assert max(await asyncio.gather(*gaps)) < LONGEST_GAP_MS / 1000
+    assert [(member.remote, member.remote.pc) for member in members] == before
+    for member in members:
+        assert len(member.all(events.Track)) == len(member.all(events.PeerJoined)) == 1
+        assert member.all(events.PeerLeft) + member.all(events.NegotiationError) == []
