@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edged.hub_link import HubConnectError
-from metered_realtime import MeteredPeer, SignallingConnectError
+from metered_realtime import MediaDirections, MeteredPeer, SignallingConnectError
 
 
 class HubPeer(MeteredPeer):
@@ -15,9 +15,11 @@ class HubPeer(MeteredPeer):
         super().__init__(url=url, **options)
         self._hub_url = url
 
-    async def join(self, channel: str, *, include_sender_metadata: bool = False) -> None:
+    async def join(
+        self, channel: str, *, include_sender_metadata: bool = False, media: MediaDirections = "both"
+    ) -> None:
         """Join a channel; raises HubConnectError instead of SignallingConnectError."""
         try:
-            await super().join(channel, include_sender_metadata=include_sender_metadata)
+            await super().join(channel, include_sender_metadata=include_sender_metadata, media=media)
         except SignallingConnectError as err:
             raise HubConnectError(self._hub_url, err) from err

@@ -81,7 +81,7 @@ class CameraChannel:
         membership = _Membership(peer, self._news, lambda name: self._cameras[name].status.message(name))
         self._wake = membership.wake
         try:
-            await peer.join(self._channel)
+            await peer.join(self._channel, media="send")  # nothing that viewers or other gateways send is taken
             for camera in self._cameras.values():
                 peer.add_stream(MediaStream(camera.tracks, id=f"camera-{camera.name}"), self._facts(camera.settings))
             up(self._joined)

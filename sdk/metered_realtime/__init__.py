@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from metered_realtime.media.audio import AudioSource
     from metered_realtime.media.camera_list import CameraInfo, list_cameras
     from metered_realtime.media.encoded import EncodedVideoSource, EncodedVideoStats
+    from metered_realtime.media.encoded_audio import EncodedAudioSource
     from metered_realtime.media.files import from_camera, from_file, from_microphone, from_rtsp, screen_share
     from metered_realtime.media.frames import iter_frames
     from metered_realtime.media.live_player import LivePlayer
@@ -115,6 +116,7 @@ _EXPORTS = {
     "media.audio": "AudioSource",
     "media.camera_list": "CameraInfo list_cameras",
     "media.encoded": "EncodedVideoSource EncodedVideoStats",
+    "media.encoded_audio": "EncodedAudioSource",
     "media.files": "from_camera from_file from_microphone from_rtsp screen_share",
     "media.frames": "iter_frames",
     "media.live_player": "LivePlayer",
@@ -168,6 +170,7 @@ __all__ = [
     "Direct",
     "Disconnected",
     "DisconnectedError",
+    "EncodedAudioSource",
     "EncodedVideoSource",
     "EncodedVideoStats",
     "ErrorCode",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 # ruff: noqa: SLF001 - keeping aiortc's private names in one place is what this file is for
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from ssl import SSLContext
 from typing import Any
 
@@ -21,11 +22,12 @@ from aiortc import (
     RTCRtpTransceiver,
     RTCSessionDescription,
 )
+from aiortc.rtcdtlstransport import SRTP_PROFILES
 from aiortc.sdp import candidate_from_sdp
 from OpenSSL import SSL
 
 from metered_realtime.aiortc_reception import receive_impatiently
-from metered_realtime.aiortc_sender import send_pictures
+from metered_realtime.aiortc_sender import send_pictures, sends_pictures
 from metered_realtime.description import read_credentials, read_description
 from metered_realtime.errors import MeteredRealtimeError
 from metered_realtime.ice_connection import IceConnection
@@ -39,9 +41,12 @@ from metered_realtime.sdp_rewrite import (
     revive_rejected,
     say_trickle,
 )
+from metered_realtime.srtp_profiles import has_aes, in_order
 
 FrameSink = Callable[[Any], None]
 
+_CPU = Path("/proc/cpuinfo")
+_PROFILES = in_order(SRTP_PROFILES, aes=has_aes(_CPU.read_text() if _CPU.exists() else ""))
 _RECEIVING_TOO = {"sendonly": "sendrecv", "inactive": "recvonly"}
 
 
@@ -59,6 +64,7 @@ class PeerConnection(RTCPeerConnection):
 
     def _RTCPeerConnection__createDtlsTransport(self) -> Any:  # noqa: N802 - aiortc's private name for it
         dtls = super()._RTCPeerConnection__createDtlsTransport()  # type: ignore[misc]
+        dtls._srtp_profiles = _PROFILES
         transport = dtls.transport
         self.ice = transport._connection = transport.iceGatherer._connection = self._make_ice()
         transport._recv, transport._send = self.ice.recv, self.ice.send
@@ -234,6 +240,10 @@ async def apply_offer(pc: RTCPeerConnection, sdp: str) -> None:
 
 async def make_answer(pc: RTCPeerConnection, offer: str) -> str:
     """Answer the offer that was applied; returns what to send."""
+    dtls = _dtls_transport(pc)
+    if dtls is not None and dtls._role == "auto" and any(map(sends_pictures, pc.getSenders())):
+        # The DTLS server chooses how media is protected; a browser would take what costs us most.
+        dtls._set_role("server")
     answer = say_trickle((await pc.createAnswer()).sdp)
     await pc.setLocalDescription(RTCSessionDescription(sdp=answer, type="answer"))
     refused = [section.mid for section in read_description(offer).sections if section.is_rejected]

@@ -42,6 +42,11 @@ def send_pictures(sender: Any, track: SenderTrack) -> None:
     _PictureRtp(sender, track).install()
 
 
+def sends_pictures(sender: Any) -> bool:
+    """Tell whether `sender` takes its pictures this way."""
+    return isinstance(getattr(sender._run_rtp, "__self__", None), _PictureRtp)
+
+
 def _ntp_time(unix_s: float) -> int:
     """Return a time of day as 32.32 fixed point (RFC 3550 section 4)."""
     return int((unix_s + _NTP_EPOCH_S) * (1 << 32))

@@ -22,8 +22,6 @@ Rules that are not obvious:
 
 from __future__ import annotations
 
-from typing import Literal
-
 from metered_realtime.description import SessionFacts
 from metered_realtime.negotiation_actions import (
     Action,
@@ -40,14 +38,12 @@ from metered_realtime.negotiation_actions import (
     SendOffer,
     TakeBackOffer,
 )
+from metered_realtime.negotiation_offers import ANSWER_TIMEOUTS_S, OwnOffer, TheirOffers
 from metered_realtime.recovery import ATTEMPT_DELAYS_S, Recovery
 
-ANSWER_TIMEOUTS_S = (4.0, 8.0, 16.0)
 CHANNEL_GRACE_S = 0.15
 # From the first wish to offer. On a LAN 9 of 10 browsers that have something to offer have done so by then.
 FIRST_OFFER_GRACE_S = 0.03
-OFFER_BURST = 20
-OFFER_REFILL_PER_S = 1.0
 
 
 class Negotiation:
@@ -55,29 +51,22 @@ class Negotiation:
 
     def __init__(self, *, polite: bool) -> None:
         self.polite = polite
-        self.phase: Literal["stable", "creating", "offered"] = "stable"
         self.recovery = Recovery()
+        self._own, self._theirs = OwnOffer(), TheirOffers()
         self._need: Need = "nothing"
         self._channel_at: float | None = None
         self._first_wish_at: float | None = None
-        self._send_at: float | None = None
         self._paused = False
         self._is_offline = False
-        self._token = 0
-        self._offer: SessionFacts | None = None
+        self._wants_restart = False
         self._remote: SessionFacts | None = None
-        self._answered_sdp: str | None = None
-        self._answer_is_lost = False
         self._lost_channel_mid: str | None = None
         self._their_layout: tuple[tuple[str, str], ...] = ()
-        self._passed_over: RemoteDescription | None = None
-        self._offers_channel = False
-        self._wants_restart = False
-        self._offers_restart = False
-        self._timeouts_used = 0
-        self._answer_by: float | None = None
-        self._held: RemoteDescription | None = None
-        self._budget = OfferBudget()
+
+    @property
+    def is_stable(self) -> bool:
+        """No offer of ours is under way."""
+        return self._own.phase == "stable"
 
     # What our side wants -------------------------------------------------------------------------
 
@@ -90,24 +79,17 @@ class Negotiation:
 
     def offer_created(self, token: int, facts: SessionFacts, now_s: float) -> list[Action]:
         """`CreateOffer` is done, and everything that arrived meanwhile has been handled."""
-        if token != self._token or self.phase != "creating":
+        if not self._own.is_awaited(token):
             return []
-        self._offer = facts
-        self._send_at = now_s
+        send_at = now_s
         if not self.polite and self._remote is None and self._first_wish_at is not None:
-            self._send_at = max(now_s, self._first_wish_at + FIRST_OFFER_GRACE_S)
+            send_at = max(now_s, self._first_wish_at + FIRST_OFFER_GRACE_S)
+        self._own.created(facts, send_at)
         return self.tick(now_s)
-
-    def _send_offer(self, now_s: float) -> list[Action]:
-        self.phase = "offered"
-        self._send_at = None
-        self._timeouts_used = 0
-        self._answer_by = now_s + ANSWER_TIMEOUTS_S[0]
-        return [SendOffer()]
 
     def offer_failed(self, token: int, reason: str, now_s: float) -> list[Action]:
         """`CreateOffer` raised; but for the path's sake nothing is tried until something changes."""
-        if token != self._token or self.phase != "creating":
+        if not self._own.is_awaited(token):
             return []
         self._forget_offer()
         self._paused = True
@@ -115,32 +97,32 @@ class Negotiation:
 
     def nothing_to_offer(self, token: int) -> list[Action]:
         """`CreateOffer` found that what was wanted is not wanted any more."""
-        if token == self._token and self.phase == "creating":
-            self.phase = "stable"
+        if self._own.is_awaited(token):
+            self._forget_offer()
         return []
 
     # What the other side sent --------------------------------------------------------------------
 
     def remote_offer(self, offer: RemoteDescription, now_s: float) -> list[Action]:
         """An offer arrived."""
-        if offer.sdp == self._answered_sdp:
-            return [SendAnswer()] if self._budget.spend(now_s) else []
-        if not self.polite and (self.phase == "offered" or self._offers_channel):
+        if offer.sdp == self._theirs.answered_sdp:
+            return [SendAnswer()] if self._theirs.may_answer(now_s) else []
+        if not self.polite and (self._own.phase == "offered" or self._own.rescues_channel):
             # Its sender gives way to ours. A data channel in it must then be offered by us.
             self._lost_channel_mid = offer.facts.channel_mid or self._lost_channel_mid
-            self._passed_over = offer
+            self._theirs.passed_over = offer
             return []
-        if not self._budget.spend(now_s):
-            self._held = offer
+        if not self._theirs.may_answer(now_s):
+            self._theirs.held = offer
             return []
         return self._take_offer(offer)
 
     def _take_offer(self, offer: RemoteDescription) -> list[Action]:
-        self._held = None
+        self._theirs.held = None
         actions: list[Action] = []
-        if self.phase != "stable":
+        if not self.is_stable:
             actions.append(TakeBackOffer())
-            self._wants_restart = self._wants_restart or self._offers_restart
+            self._wants_restart = self._wants_restart or self._own.is_restart
             self._forget_offer()
             self._need = "media"
         before, facts = self._remote, offer.facts
@@ -155,21 +137,20 @@ class Negotiation:
 
     def answered(self, offer: RemoteDescription, *, need: Need, now_s: float) -> list[Action]:
         """The offer was applied and the answer is on its way."""
-        self._answered_sdp = offer.sdp
-        self._answer_is_lost = False
+        self._theirs.answered(offer)
         restarted = self._remote is not None and self._remote.ufrag != offer.facts.ufrag
         return self._settled(offer.facts, restarted=restarted, need=need, now_s=now_s)
 
     def answer_lost(self) -> list[Action]:
         """The service did not take our answer; it is sent again with the next session."""
-        self._answer_is_lost = True
+        self._theirs.answer_is_lost = True
         return []
 
     def remote_answer(self, answer: RemoteDescription, now_s: float) -> list[Action]:
         """An answer arrived; one that does not belong to the pending offer is dropped."""
-        if self.phase != "offered" or self._offer is None:
+        if self._own.phase != "offered" or self._own.facts is None:
             return []
-        if answer.facts.layout != self._offer.layout:
+        if answer.facts.layout != self._own.facts.layout:
             return self._answered_another(answer.facts, now_s)
         if self._remote is None or answer.facts.is_restart_of(self._remote):
             return [ApplyAnswer(answer)]
@@ -177,7 +158,7 @@ class Negotiation:
             # The other side has a new connection and took our offer for the start of it: it needs a whole one.
             return self._path_failed(now_s, is_other=True)
         # One with the old credentials belongs to an offer before the one for a restart.
-        return [] if self._offers_restart else [ApplyAnswer(answer)]
+        return [] if self._own.is_restart else [ApplyAnswer(answer)]
 
     def _answered_another(self, answer: SessionFacts, now_s: float) -> list[Action]:
         """It took an offer that we gave up for one to its new connection; only an offer with its sections suits it."""
@@ -193,9 +174,9 @@ class Negotiation:
         """The answer to our offer is in force."""
         if answer.facts.channel_mid is not None:
             self._lost_channel_mid = None
-        if self._remote is not None and not self._offers_restart and answer.facts.ufrag != self._remote.ufrag:
+        if self._remote is not None and not self._own.is_restart and answer.facts.ufrag != self._remote.ufrag:
             self._wants_restart = True  # it answered a restart that we have taken back
-        return self._settled(answer.facts, restarted=self._offers_restart, need=need, now_s=now_s)
+        return self._settled(answer.facts, restarted=self._own.is_restart, need=need, now_s=now_s)
 
     def offer_refused(self, reason: str, now_s: float) -> list[Action]:
         """Applying an offer failed; the connection is stable again, and ours may still go out."""
@@ -212,6 +193,7 @@ class Negotiation:
         self._forget_offer()
         self._wants_restart = self._wants_restart and not restarted
         self._remote = remote
+        self._their_layout = ()
         self._need = need
         self._paused = False
         self.recovery.agreed(now_s, restarted=restarted)
@@ -247,10 +229,11 @@ class Negotiation:
 
     def returned(self, now_s: float) -> list[Action]:
         """The other side is listed anew. A restart asks who it is, and costs media nothing; some know no restart."""
-        if self.recovery.is_connected and self._can_restart:
+        if self._can_restart and self.recovery.had_path and not self.recovery.awaits_rebuild:
             self.recovery.network_changed(now_s)
         elif self._remote is not None:
-            self.recovery.renew(now_s)
+            self._paused = self._is_offline = False
+            return self.renew(now_s)
         return self.signalling_up(now_s)
 
     def renew(self, now_s: float) -> list[Action]:
@@ -290,12 +273,10 @@ class Negotiation:
         """Messages reach the service again; what was under way may be lost."""
         self._paused = self._is_offline = False
         self.recovery.signalling_up(now_s)
-        if self.phase == "offered":
-            self._timeouts_used = 0
-            self._answer_by = now_s + ANSWER_TIMEOUTS_S[0]
+        if self._own.phase == "offered":
+            self._own.sent(now_s)
             return [SendOffer()]
-        again: list[Action] = [SendAnswer()] if self._answer_is_lost else []
-        self._answer_is_lost = False
+        again: list[Action] = [SendAnswer()] if self._theirs.take_lost_answer() else []
         return again + self._proceed(now_s)
 
     # Time ----------------------------------------------------------------------------------------
@@ -304,8 +285,7 @@ class Negotiation:
         """Return when `tick` wants to be called next."""
         if self._is_offline:
             return None
-        held_until = self._budget.next_at() if self._held else None
-        times = (self._send_at, self._answer_by, self.recovery.next_timer(), self._channel_at, held_until)
+        times = (self._own.next_timer(), self._theirs.next_timer(), self.recovery.next_timer(), self._channel_at)
         return min((at for at in times if at is not None), default=None)
 
     def tick(self, now_s: float) -> list[Action]:
@@ -320,11 +300,12 @@ class Negotiation:
         if step == "restart":
             self._wants_restart = True
             return self._proceed(now_s)
-        if self._held is not None and self._budget.spend(now_s):
-            return self._take_offer(self._held)
-        if self._send_at is not None and now_s >= self._send_at:
-            return self._send_offer(now_s)
-        if self._answer_by is not None and now_s >= self._answer_by:
+        if self._theirs.held is not None and self._theirs.may_answer(now_s):
+            return self._take_offer(self._theirs.held)
+        if self._own.is_due(now_s):
+            self._own.sent(now_s)
+            return [SendOffer()]
+        if self._own.is_overdue(now_s):
             return self._answer_timed_out(now_s)
         if self._channel_at is not None and now_s >= self._channel_at:
             return self._proceed(now_s)
@@ -335,18 +316,17 @@ class Negotiation:
         self.recovery.replaced()
         self._channel_at = None
         self._forget_offer()
-        self._remote = self._answered_sdp = self._lost_channel_mid = None
-        self._answer_is_lost = self._paused = self._wants_restart = False
+        self._theirs.forget_answer()
+        self._remote = self._lost_channel_mid = None
+        self._paused = self._wants_restart = False
         layout, self._their_layout = self._their_layout, ()
         return [Rebuild(keep_layout, layout if keep_layout else ())]
 
     def _answer_timed_out(self, now_s: float) -> list[Action]:
-        self._timeouts_used += 1
-        if self._passed_over is not None and self._budget.spend(now_s):
+        if self._theirs.passed_over is not None and self._theirs.may_answer(now_s):
             # Not everybody can take back an offer (14.4); then it is our turn to.
-            return self._take_offer(self._passed_over)
-        if self._timeouts_used < len(ANSWER_TIMEOUTS_S):
-            self._answer_by = now_s + ANSWER_TIMEOUTS_S[self._timeouts_used]
+            return self._take_offer(self._theirs.passed_over)
+        if self._own.wait_again(now_s):
             return [SendOffer()]
         self._forget_offer()
         self._need = "media"
@@ -367,7 +347,7 @@ class Negotiation:
         if self._need == "nothing" and not rescues and not restart:
             self._channel_at = None
             return []
-        if self._paused or self.phase != "stable" or self.recovery.awaits_rebuild or self._held is not None:
+        if self._paused or not self.is_stable or self.recovery.awaits_rebuild or self._theirs.held is not None:
             return []  # a held offer goes first: the other side waits for its answer
         if self._need == "channel" and not rescues and not restart and not self.polite:
             self._channel_at = self._channel_at if self._channel_at is not None else now_s + CHANNEL_GRACE_S
@@ -376,39 +356,12 @@ class Negotiation:
         self._channel_at = None
         # What a restart leaves out is still needed when it has been answered.
         with_channel = self.polite or rescues or (self._need == "channel" and not restart)
-        self.phase = "creating"
         self._need = "nothing"
-        self._token += 1
         channel_mid, self._lost_channel_mid = self._lost_channel_mid, None
-        self._offers_channel = channel_mid is not None
-        self._offers_restart, self._wants_restart = restart, False
-        return [CreateOffer(self._token, channel_mid, with_channel, restart)]
+        self._wants_restart = False
+        token = self._own.begin(is_restart=restart, rescues_channel=rescues)
+        return [CreateOffer(token, channel_mid, with_channel, restart)]
 
     def _forget_offer(self) -> None:
-        self._passed_over = None
-        self.phase = "stable"
-        self._offer = None
-        self._offers_channel = self._offers_restart = False
-        self._answer_by = self._send_at = None
-
-
-class OfferBudget:
-    """How many offers of the other side are answered at once, and how fast afterwards."""
-
-    def __init__(self) -> None:
-        self._left = float(OFFER_BURST)
-        self._at = 0.0
-
-    def spend(self, now_s: float) -> bool:
-        """Take one, if there is one."""
-        refill = (now_s - self._at) * OFFER_REFILL_PER_S
-        self._left = min(float(OFFER_BURST), self._left + max(0.0, refill))
-        self._at = now_s
-        if self._left < 1.0:
-            return False
-        self._left -= 1.0
-        return True
-
-    def next_at(self) -> float:
-        """Return when there is one again."""
-        return self._at + (1.0 - self._left) / OFFER_REFILL_PER_S
+        self._own.end()
+        self._theirs.passed_over = None

@@ -29,13 +29,13 @@ class Recovery:
 
     def __init__(self) -> None:
         self.is_connected = False
+        self.had_path = False
         self.is_dead = False  # the connection itself has ended; no restart can help it
         self.keeps_layout = True
         self.attempts = 0
         self._step: Step = "rebuild"
         self._attempt_at: float | None = None
         self._connect_by: float | None = None
-        self._was_connected = False
         self._precaution_at: float | None = None
         self._restarted_at = -RESTART_SPACING_S
 
@@ -58,7 +58,7 @@ class Recovery:
 
     def connected(self) -> None:
         """The path works."""
-        self.is_connected = self._was_connected = True
+        self.is_connected = self.had_path = True
         self.attempts = 0
         self._attempt_at = self._connect_by = None
 
@@ -109,11 +109,11 @@ class Recovery:
             self._restarted_at = now_s
             self._attempt_at = self._connect_by = None
         if not self.is_connected and self._attempt_at is None and self._connect_by is None:
-            self._connect_by = now_s + (RESTART_TIMEOUT_S if restarted and self._was_connected else CONNECT_TIMEOUT_S)
+            self._connect_by = now_s + (RESTART_TIMEOUT_S if restarted and self.had_path else CONNECT_TIMEOUT_S)
 
     def replaced(self) -> None:
         """A new connection stands in the place of the old one."""
-        self.is_connected = self.is_dead = self._was_connected = False
+        self.is_connected = self.is_dead = self.had_path = False
         self._attempt_at = self._connect_by = self._precaution_at = None
 
     # Time ----------------------------------------------------------------------------------------

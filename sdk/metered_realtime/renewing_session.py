@@ -49,6 +49,7 @@ class RenewingSession(Session):
         self._renews = has_tokens and reconnect is not None
         self._renewal = Renewal(random)
         self._lost: tuple[int, str] | None = None
+        self._excused_until_s = 0.0
         self._old_open = False
         self._old_until_s = self._confirm_at_s = _NEVER
 
@@ -58,7 +59,7 @@ class RenewingSession(Session):
         """Begin to connect: as of `Session`."""
         actions = super().start()
         self._give_up_renewal()
-        self._lost = None
+        self._lost, self._excused_until_s = None, 0.0
         self._old_open = False
         return actions
 
@@ -125,6 +126,8 @@ class RenewingSession(Session):
             self._lost = code, reason
             self._renewal.hold_until_s = now_s + HOLD_S
             return self._requests.fail_sent(code)
+        if code in TERMINAL_CLOSE_CODES and now_s < self._excused_until_s:
+            code, reason = 1006, "replaced by a connection that was lost"
         return self._main_closed(code, reason, now_s)
 
     def _main_closed(self, code: int, reason: str, now_s: float) -> list[Action]:
@@ -165,6 +168,7 @@ class RenewingSession(Session):
         return actions
 
     def _welcomed(self, frame: wire.Welcome, now_s: float) -> list[Action]:
+        self._excused_until_s = 0.0
         if self._renews:
             self._renewal.plan(frame.expires_at, frame.server_time, now_s)
         return super()._welcomed(frame, now_s)
@@ -199,6 +203,9 @@ class RenewingSession(Session):
     def _renewal_failed(self, why: str, now_s: float, *, code: int = 1006, reason: str = "") -> list[Action]:
         if self._renewal.phase == "idle":
             return []
+        if self._renewal.phase == "dialling" and code not in TERMINAL_CLOSE_CODES:
+            # The service may have welcomed it, out of our hearing, and be about to end the present one for its sake.
+            self._excused_until_s = now_s + HOLD_S
         self._renewal.failed(now_s)
         if self._lost is not None:
             lost_code, lost_reason = self._lost

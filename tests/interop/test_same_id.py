@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from metered_realtime import MediaStream, events
 from scripts.lib import peers
+from scripts.lib.browser import Browser, Page
 from scripts.lib.child import Child
 from tests.interop.conftest import HERE, PYTHONS, OpenPage
 from tests.interop.test_continuity import LONGEST_GAP_MS, longest_gap_s
@@ -97,3 +98,114 @@ async def test_between_two_of_ours_renewed_tokens_and_cut_websockets_change_noth
     for member in members:
         assert len(member.all(events.Track)) == len(member.all(events.PeerJoined)) == 1
         assert member.all(events.PeerLeft) + member.all(events.NegotiationError) == []
+
+
+@asynccontextmanager
+async def program(room: Room, peer_id: str, *, sdk: str = "ours", sends: bool = True) -> AsyncIterator[Child]:
+    """Another member, in a process of its own; killed in the end, without a word to anybody."""
+    env = peers.tree_environment() if sdk == "ours" else {"PYTHONPATH": ""}
+    async with Child(f"{peer_id} ({sdk})", [PYTHONS[sdk], HERE / "programs/members.py"], env=env) as child:
+        await child.event("ready", timeout_s=30)
+        url = f"ws://127.0.0.1:{room.hub.port}"
+        await child.tell(
+            {"do": "join", "name": "m", "url": url, "token": token(peer_id), "channel": room.channel, "sends": sends}
+        )
+        await child.event("here")
+        try:
+            yield child
+        finally:
+            child.signal(signal.SIGKILL)
+
+
+async def sees_of(child: Child, peer_id: str) -> None:
+    """Wait until the program has seen pictures of this member."""
+    await child.event("pictures", peer=peer_id, width=64, timeout_s=SOON_S)
+
+
+@ROLES
+@pytest.mark.parametrize("sdk", ["ours", "official"])
+@pytest.mark.parametrize("sends", [True, False], ids=["camera", "viewer"])
+async def test_a_program_that_is_killed_and_started_again_sees_and_is_seen_again(
+    held: Room, ours: str, sdk: str, sends: bool
+) -> None:
+    member = await with_picture(held, ours)
+    await member.peer.join(held.channel)
+    async with program(held, "m-other", sdk=sdk, sends=sends) as killed:
+        await sees_of(killed, ours)
+        if sends:
+            await member.sees(64)
+        remote, connection = member.remote, member.remote.pc
+    async with program(held, "m-other", sdk=sdk, sends=sends) as again:
+        await sees_of(again, ours)
+        if sends:
+            await member.sees(64)
+        await member.connected()
+        assert member.remote is remote
+        assert member.remote.pc is not connection
+        assert member.all(events.NegotiationError) == []
+
+
+@ROLES
+async def test_a_page_sees_a_program_again_that_is_killed_and_started_again(
+    held: Room, open_page: OpenPage, ours: str
+) -> None:
+    page = await open_page()
+    await join(page, held, "m-page")
+    for _ in range(2):
+        async with program(held, ours):
+            await page.wait_for("return remotes.get(arg)?.state === 'connected'", ours, timeout_s=SOON_S)
+            await more_pictures(page, ours)
+
+
+@asynccontextmanager
+async def page_of(browser: Browser) -> AsyncIterator[Page]:
+    """A page that is closed in the end; its browser tells the service nothing it could understand."""
+    page = await browser.open(html=(HERE / "page.html").read_text())
+    try:
+        await page.wait_for("return globalThis.ready")
+        yield page
+        assert page.errors == []
+    finally:
+        await page.close()
+        browser.forget(page)
+
+
+@ROLES
+@pytest.mark.parametrize("sends", [True, False], ids=["camera", "viewer"])
+async def test_a_page_that_is_closed_and_opened_again_sees_and_is_seen_again(
+    held: Room, browser: Browser, ours: str, sends: bool
+) -> None:
+    member = await with_picture(held, ours)
+    await member.peer.join(held.channel)
+    for _ in range(2):
+        async with page_of(browser) as page:
+            road = await join(page, held, "m-page", send=sends)
+            await more_pictures(page, ours)
+            if sends:
+                await member.sees(320)
+            await member.connected()
+            road.cut()
+    assert len(member.all(events.PeerJoined)) == 1
+    assert member.all(events.NegotiationError) == []
+
+
+@ROLES
+async def test_a_page_sees_us_again_when_our_token_was_renewed(held: Room, open_page: OpenPage, ours: str) -> None:
+    """The browser's SDK replaces its connection then; ours keeps its place."""
+    page = await open_page()
+    await join(page, held, "m-page", send=True)
+    tokens = iter([token(ours, exp=int(time.time()) + life_s) for life_s in (8, 3600)])
+    member = await with_picture(held, ours, token_provider=lambda: next(tokens))  # renewed once, after 5 s
+    await member.peer.join(held.channel)
+    await page.wait_for("return remotes.has(arg)", ours)
+    await more_pictures(page, ours)
+    await member.sees(320)
+    remote = member.remote
+
+    await until(lambda: member.road.connections == 2)
+    await page.wait_for("return remotes.get(arg)?.state === 'connected'", ours, timeout_s=SOON_S)
+    await more_pictures(page, ours)
+    await member.sees(320)
+    await member.connected()
+    assert member.remote is remote
+    assert member.all(events.PeerLeft) + member.all(events.NegotiationError) == []

@@ -8,13 +8,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from aiortc.rtp import RtcpPsfbPacket, RtcpRtpfbPacket
 
+from metered_realtime import aiortc_adapter as adapter
 from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.encoded import EncodedVideoSource
 from metered_realtime.media.video_encoder import VideoEncoder
 from metered_realtime.media.video_settings import EncoderSettings
 from tests.sdk.media.pictures import is_near, solid
+from tests.sdk.pcs import connected, exchange, mids, sending
 from tests.sdk.wired import End, SmallPictures, wired
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
@@ -160,3 +163,25 @@ async def test_the_sender_ends_with_its_connection() -> None:
         await picture_of(viewer, RED)
         assert camera.source.viewers == 1
     assert camera.source.viewers == 0
+
+
+async def test_the_cheapest_protection_is_used_whoever_offers() -> None:
+    async with watching(Camera(RED)) as (sender, viewer):
+        await picture_of(viewer, RED)
+        profile = rtp_sender(sender).transport._ssl.get_selected_srtp_profile()
+        assert profile == rtp_sender(sender).transport._srtp_profiles[0].openssl_profile
+
+
+@pytest.mark.parametrize(("mime_type", "role"), [("video/H264", "server"), (None, "client")])
+async def test_who_answers_and_has_pictures_to_send_chooses_the_protection(mime_type: str | None, role: str) -> None:
+    offerer, answerer = adapter.open_connection([]), adapter.open_connection([])
+    adapter.add_receiver(offerer, "audio")
+    sending(answerer, mime_type=mime_type)
+    try:
+        await exchange(offerer, answerer, mids())
+        await connected(offerer, answerer)
+        dtls = answerer.getTransceivers()[0].receiver.transport
+        assert dtls._role == role
+        assert dtls._ssl.get_selected_srtp_profile() == dtls._srtp_profiles[0].openssl_profile
+    finally:
+        await asyncio.gather(offerer.close(), answerer.close())

@@ -22,7 +22,7 @@ MeteredPeerStateError MeteredPeerReplaceTrackError ReplaceTrackFailure DataChann
 StdlibLogger ErrorCode IceServerConfig PresencePeer WsCloseCode
 """.split()
 OURS = """
-AccessUnit CameraInfo CandidatePairStats ConnectionReset EncodedVideoSource EncodedVideoStats FileFinished FileStarted
+AccessUnit CameraInfo CandidatePairStats ConnectionReset EncodedAudioSource EncodedVideoSource EncodedVideoStats FileFinished FileStarted
 IceRestartExhaustedError JsonMessages LivePlayer MediaDirections NotJsonError OversizedPayloadError PeerStats Recorder
 RecorderStats RecordingFailed ReopeningDataChannel SnapshotError SourceBusyError SourceDeniedError SourceError
 SourceFormatError SourceLostError SourceNotFoundError SourceStateChange SourceTimeoutError TrackRefused TrackStats

@@ -267,6 +267,25 @@ def test_a_second_connection_that_is_refused_costs_the_first_nothing(code):
     assert session.next_timer() == DUE_S + 1.0
 
 
+@pytest.mark.parametrize(
+    ("lost", "after_s", "told"),
+    [(1006, 0.0, 1006), (1006, HOLD_S, 4020), (4020, 0.0, 4020)],
+    ids=["lost with its welcome", "long ago", "both are sent away"],
+)
+def test_a_first_connection_that_ends_for_a_second_one_that_was_lost_is_made_again(lost, after_s, told):
+    session = dialling()
+    session.socket_opened(DUE_S, "beside")
+    session.socket_closed(lost, "", DUE_S, "beside")
+    actions = session.socket_closed(4020, "replaced by a newer connection", DUE_S + after_s)
+    [gone] = [each.event for each in of(Notify, actions) if isinstance(each.event, events.Disconnected)]
+    assert (gone.code, gone.will_reconnect) == (told, told == 1006)
+    if told == 1006:
+        session.socket_opened(DUE_S + 1.0)
+        session.receive_text(welcome(), DUE_S + 1.0)
+        session.socket_closed(4020, "now it is meant", DUE_S + 1.0)
+    assert session.state == "closed"
+
+
 def test_a_second_connection_without_a_welcome_is_given_up():
     session = dialling()
     session.socket_opened(DUE_S, "beside")

@@ -151,20 +151,18 @@ class EncodedReader(MediaStreamTrack):
         if not self._started:
             self._started = True
             self._queue.start(self._joined(self))
-            if self.readyState != "live":
-                raise MediaStreamError
         if self._pause_s is not None:
             # Before anything is taken: a read that is cancelled here loses nothing.
             await asyncio.sleep(self._pause_s)
         while True:
+            if self.readyState != "live":
+                raise MediaStreamError
             in_burst = self._queue.in_burst
             shared = self._queue.pop()
             if shared is not None:
                 break
             self._arrived.clear()
             await self._arrived.wait()
-            if self.readyState != "live":
-                raise MediaStreamError
         # aiortc's sender never suspends by itself: neither a burst nor a backlog may hold the loop.
         self._pause_s = shared.size_bytes / _BURST_BYTES_PER_S if in_burst else 0.0 if len(self._queue) else None
         self.arrived_s = shared.arrived_s

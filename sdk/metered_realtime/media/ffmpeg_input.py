@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
@@ -51,14 +52,14 @@ class FfmpegInput:
         except (av.FFmpegError, OSError, ValueError) as error:
             raise self.error_of(error, is_open=False) from None
 
-    def frames(self, container: Any, streams: list[Any]) -> Iterator[Any]:
-        """Yield the frames of the open container as they come; what is damaged is left out. Raises SourceError."""
+    def frames(self, container: Any, streams: list[Any]) -> Iterator[list[Any]]:
+        """Yield the frames of each packet of the open container, none for a damaged one. Raises SourceError."""
         try:
             for packet in container.demux(*streams):
-                try:
-                    yield from packet.decode()
-                except av.InvalidDataError:
-                    continue
+                frames: list[Any] = []
+                with contextlib.suppress(av.InvalidDataError):
+                    frames = packet.decode()
+                yield frames
         except (av.FFmpegError, OSError, ValueError) as error:
             raise self.error_of(error, is_open=True) from None
 

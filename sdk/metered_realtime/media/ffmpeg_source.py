@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 
 from metered_realtime.media.ffmpeg_input import FfmpegInput, first_streams
-from metered_realtime.media.source_errors import SourceFormatError, SourceLostError
+from metered_realtime.media.source_errors import SourceFormatError, SourceLostError, SourceTimeoutError
 from metered_realtime.media.source_sink import SourceSink
 from metered_realtime.media.thread_work import in_thread
 
@@ -13,8 +15,9 @@ from metered_realtime.media.thread_work import in_thread
 class FfmpegSource:
     """A session factory for `LivePlayer`: frames as they come, at the pace of the source."""
 
-    def __init__(self, what: FfmpegInput) -> None:
+    def __init__(self, what: FfmpegInput, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._input = what
+        self._clock = clock
 
     async def __call__(self, sink: SourceSink) -> None:
         """Play until it fails. Raises SourceError."""
@@ -31,8 +34,16 @@ class FfmpegSource:
                 raise SourceFormatError(f"{self._input.what} sends nothing that can be played")
             for kind in set(sink.kinds) - {stream.type for stream in streams}:
                 sink.lacks_from_thread(kind)
-            for frame in self._input.frames(container, streams):
+            seen_s = self._clock()
+            for frames in self._input.frames(container, streams):
                 if quit_.is_set():
                     return
-                sink.frame_from_thread(frame)
+                for frame in frames:
+                    sink.frame_from_thread(frame)
+                if frames:
+                    seen_s = self._clock()
+                elif self._clock() - seen_s >= self._input.timeout_s:
+                    raise SourceTimeoutError(
+                        f"{self._input.what} gives nothing that can be decoded for {self._input.timeout_s:g} s"
+                    )
         raise SourceLostError(f"{self._input.what} ended")

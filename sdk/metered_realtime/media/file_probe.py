@@ -7,7 +7,7 @@ from pathlib import Path
 
 import av
 
-from metered_realtime.media.player import stream_kinds
+from metered_realtime.media.ffmpeg_input import first_streams
 
 # The longest a caller in the event loop is held up: a file on a healthy disk takes a few milliseconds.
 PROBE_S = 0.25
@@ -40,3 +40,9 @@ class FileProbe:
         except (av.FFmpegError, OSError, ValueError) as error:
             self._error = error
         self.is_known = True
+
+
+def stream_kinds(file: str) -> tuple[str, ...]:
+    """Return which of audio and video a local file has. Raises FileNotFoundError or av.FFmpegError."""
+    with av.open(file) as container:
+        return tuple(stream.type for stream in first_streams(container))

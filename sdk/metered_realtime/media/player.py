@@ -94,7 +94,7 @@ class Player:
             start_pts = container.start_time or 0
             line = FileLine(start_s=start_pts / av.time_base)
             began_s: float | None = None
-            while streams and not self._quit.is_set():
+            while streams and not self._is_over(loop):
                 began_s = self._play_once(loop, container.decode(*streams), line, began_s)
                 if not self._loops or not line.frames_in_run:
                     return
@@ -106,11 +106,11 @@ class Player:
     ) -> float | None:
         """Play one run; `began_s`, which is returned for the next, is when 0 on the line of time was."""
         for frame in frames:
-            if self._quit.is_set():
+            if self._is_over(loop):
                 return began_s
             due_s = _place(frame, line)
             if not self._is_live:
-                paused_s = self._wait_for_demand()
+                paused_s = self._wait_for_demand(loop)
                 began_s = time.monotonic() - due_s if began_s is None else began_s + paused_s
                 self._quit.wait(max(0.0, began_s + due_s - time.monotonic()))
             track = self.audio if isinstance(frame, av.AudioFrame) else self.video
@@ -119,11 +119,15 @@ class Player:
                     track.offer_from_thread(loop, frame)
         return began_s
 
-    def _wait_for_demand(self) -> float:
+    def _wait_for_demand(self, loop: asyncio.AbstractEventLoop) -> float:
         since_s = time.monotonic()
-        while not any(track.is_read(PAUSE_AFTER_S) for track in self.tracks) and not self._quit.wait(0.02):
-            pass
+        while not any(track.is_read(PAUSE_AFTER_S) for track in self.tracks) and not self._is_over(loop):
+            self._quit.wait(0.02)
         return time.monotonic() - since_s
+
+    def _is_over(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Nobody can read any more: every track has stopped, or the program's event loop has ended."""
+        return self._quit.is_set() or loop.is_closed()
 
 
 def _place(frame: Any, line: FileLine) -> float:
@@ -141,9 +145,3 @@ def _in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
         loop.call_soon_threadsafe(call)
     except RuntimeError:
         _log.debug("the event loop has ended before the player")
-
-
-def stream_kinds(file: str) -> tuple[str, ...]:
-    """Return which of audio and video a local file has. Raises FileNotFoundError or av.FFmpegError."""
-    with av.open(file) as container:
-        return tuple(stream.type for stream in first_streams(container))

@@ -30,6 +30,7 @@ class ReceivedTrack(MediaStreamTrack):
         self._frames: deque[Any] = deque()
         self._arrived = asyncio.Event()
         self.dropped_frames = 0
+        self._is_read = False
         self._taps: list[RelayReader] = []
 
     def open_tap(self, *, max_queued: int | None = None) -> MediaStreamTrack:
@@ -42,7 +43,7 @@ class ReceivedTrack(MediaStreamTrack):
     async def encoded(self) -> EncodedVideoSource | None:
         """Return the pictures as they came, once it is known how they are encoded; None where they only come decoded.
 
-        Raises MediaStreamError where the track ends before.
+        They end with the track. Raises MediaStreamError where the track ends before.
         """
         if self._gate is None or self.kind != "video":
             return None
@@ -69,6 +70,8 @@ class ReceivedTrack(MediaStreamTrack):
     def _left(self, tap: RelayReader) -> None:
         if tap in self._taps:
             self._taps.remove(tap)
+        if self._gate is not None and not self._taps and not self._is_read:
+            self._gate.close()
 
     def put(self, frame: Any) -> None:
         """Add a decoded frame; None ends the track."""
@@ -86,7 +89,8 @@ class ReceivedTrack(MediaStreamTrack):
         self._arrived.set()
 
     async def recv(self) -> Any:
-        if self._gate is not None:
+        self._is_read = True
+        if self._gate is not None and self.readyState == "live":
             self._gate.open()
         while not self._frames:
             if self.readyState != "live":
@@ -96,9 +100,9 @@ class ReceivedTrack(MediaStreamTrack):
         return self._frames.popleft()
 
     def stop(self) -> None:
+        if self._gate is not None and self.readyState == "live":
+            self._gate.end_track()
         super().stop()
         self._arrived.set()
-        if self._gate is not None:
-            self._gate.codec_known.set()
         for tap in tuple(self._taps):
             tap.finish()

@@ -11,7 +11,7 @@ from typing import Any
 
 from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.encoded import MIME_TYPES, EncodedVideoSource
-from metered_realtime.media.h264 import NAL_IDR, nal_type, split_annex_b
+from metered_realtime.media.h264 import NAL_IDR, NAL_SEI, is_exact_recovery_point, nal_type, split_annex_b
 
 # What may wait for the decoder thread; a decoder that is slower loses up to the next key frame.
 MAX_QUEUED = {"video": 60, "audio": 100}
@@ -20,8 +20,8 @@ MAX_QUEUED = {"video": 60, "audio": 100}
 class DecoderGate:
     """Stands where aiortc's receiver expects a `queue.Queue`: `put` is called in the event loop, `get` in its thread.
 
-    Pictures are kept encoded, from the last key frame on, for whoever takes them so (`encoded`); they are decoded from
-    the first `open()` on. Sound is cheap and always decoded.
+    Pictures are kept encoded, from the last key frame on, for whoever takes them so (`encoded`); they are decoded
+    between `open()` and `close()`. Sound is cheap and always decoded.
     """
 
     def __init__(
@@ -50,6 +50,21 @@ class DecoderGate:
             self._group.clear()
         else:
             self._want_key_frame()
+
+    def close(self) -> None:
+        """Nobody looks any more: decode nothing until the next `open()`."""
+        if self._kind == "video":
+            self._is_open = False
+            self._waits_for_key = True
+
+    def end_track(self) -> None:
+        """The track has ended, encoded as well as decoded; what comes from now on belongs to another."""
+        self.close()
+        self._group.clear()
+        if self.encoded is not None:
+            self.encoded.stop()
+            self.encoded = None
+        self.codec_known.set()
 
     def put(self, task: Any) -> None:
         """Take (codec, encoded frame), or None: the end, at which nothing that waits is worth decoding."""
@@ -114,5 +129,8 @@ class DecoderGate:
 
 def _is_key(codec_name: str, data: bytes) -> bool:
     if codec_name.upper() == "H264":
-        return any(nal_type(nal) == NAL_IDR for nal in split_annex_b(data))
+        return any(
+            nal_type(nal) == NAL_IDR or (nal_type(nal) == NAL_SEI and is_exact_recovery_point(nal))
+            for nal in split_annex_b(data)
+        )
     return bool(data) and not data[0] & 1  # VP8, RFC 6386 section 9.1

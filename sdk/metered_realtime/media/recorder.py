@@ -133,6 +133,8 @@ class Recorder(Emitter):
         )
 
     async def __aenter__(self) -> Self:
+        if self._thread is not None or self._is_closed:
+            raise RuntimeError("a Recorder is entered once; make another for the next recording")
         self._loop = asyncio.get_running_loop()
         self._thread = self._new_thread(self._loop)
         self._thread.start()

@@ -67,7 +67,6 @@ class RecorderThread:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
-        self.key_wanted = False
         self.failed_items = 0
         self._writer = writer
         self._container = container

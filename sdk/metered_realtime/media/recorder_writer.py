@@ -19,7 +19,7 @@ LINGER_S = 5.0
 RETRY_AFTER_S = (2.0, 10.0, 60.0)
 # After a failure, writing has to work for this long before another one is news.
 HEALTHY_AFTER_S = 10.0
-# Where pictures stop coming, sound may begin the next file.
+# Pictures that stopped coming are not waited for: the next file begins with others, or with sound.
 _PICTURES_GONE_S = 2.0
 
 WRITE_ERRORS = (OSError, ValueError)
@@ -74,7 +74,7 @@ class Writer:
     _first_s: float | None = None
     _empty_since_s: float | None = None
     _begun: set[int] = field(default_factory=set)
-    _picture_s: float | None = None
+    _picture_s: dict[int, float] = field(default_factory=dict)
     _key_asked: bool = False
     _opened_s: float | None = None
     _retry_s: float | None = None
@@ -113,7 +113,8 @@ class Writer:
             self._place(sample, now_s)
         self._end_file(now_s)
         self._formats.clear()
-        self._first_s = self._empty_since_s = self._picture_s = None
+        self._picture_s.clear()
+        self._first_s = self._empty_since_s = None
 
     def _is_settled(self, now_s: float) -> bool:
         """Tell whether the streams of the first file are known."""
@@ -124,7 +125,7 @@ class Writer:
     def _place(self, sample: Sample, now_s: float) -> None:
         is_picture = sample.format.kind == "video"
         if is_picture:
-            self._picture_s = sample.at_s
+            self._picture_s[sample.slot] = sample.at_s
         if not is_picture or sample.is_key:
             self._formats[sample.slot] = sample.format
         if self._is_pausing(now_s):
@@ -157,12 +158,13 @@ class Writer:
         return dict(sorted(streams.items(), key=lambda item: (item[1].kind == "audio", item[0])))
 
     def _may_begin_file(self, sample: Sample, streams: dict[int, StreamFormat]) -> bool:
-        """A file begins with a key frame of its first pictures, or with sound where no pictures come."""
-        pictures = [slot for slot, each in streams.items() if each.kind == "video"]
-        if sample.format.kind == "video":
-            return sample.is_key and sample.slot == min(pictures)
-        is_dark = self._picture_s is not None and sample.at_s - self._picture_s > _PICTURES_GONE_S
-        return not pictures or is_dark
+        """A file begins with a key frame of the first pictures that come, or with sound where none do."""
+        coming = [
+            slot
+            for slot, each in streams.items()
+            if each.kind == "video" and sample.at_s - self._picture_s.get(slot, sample.at_s) <= _PICTURES_GONE_S
+        ]
+        return not coming if sample.format.kind == "audio" else sample.is_key and sample.slot == min(coming)
 
     def _is_due(self, sample: Sample, streams: dict[int, StreamFormat]) -> bool:
         file = self._file

@@ -16,8 +16,6 @@ from metered_realtime.media.timeline import VIDEO_RATE, Timeline, to_ticks
 from metered_realtime.media.video_encoder import VideoEncoder
 from metered_realtime.media.video_settings import EncoderSettings
 
-# A key frame that is wanted while nothing new is pushed shows the last picture again, this much later.
-REPEAT_AFTER_S = 0.2
 # How often a thread without work looks whether there still is an event loop to work for.
 _IDLE_CHECK_S = 0.5
 
@@ -103,15 +101,15 @@ class VideoEncoderThread:
     def _next(self) -> tuple[av.VideoFrame, int, bool] | None:
         with self._changed:
             while not self._is_stopped:
-                if self._waiting is None:
-                    self._changed.wait(REPEAT_AFTER_S if self._key_wanted and self._last else _IDLE_CHECK_S)
-                if self._waiting is None and self._key_wanted and self._last is not None and not self._is_stopped:
+                if self._waiting is None and self._key_wanted and self._last is not None:
+                    # Whoever needs a key frame has the last picture now, however long the next one takes.
                     self._waiting = (self._last, self._timeline.place(None, self._clock()))
-                if self._waiting is not None and not self._is_stopped:
+                if self._waiting is not None:
                     (frame, pts_90k), self._waiting = self._waiting, None
                     key_wanted, self._key_wanted = self._key_wanted, False
                     self._last = frame
                     return frame, pts_90k, key_wanted
+                self._changed.wait(_IDLE_CHECK_S)
                 if self._loop.is_closed() or not threading.main_thread().is_alive():
                     return None  # the program ended without stopping us
         return None

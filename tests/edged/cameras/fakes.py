@@ -102,7 +102,7 @@ class FakePeer:
     def on(self, kind: type[Event], handler: Callable[[Any], None]) -> None:
         self._handlers[kind] = handler
 
-    async def join(self, channel: str) -> None:
+    async def join(self, channel: str, *, media: str = "both") -> None:
         if self.refusal is not None:
             raise self.refusal
         self.channel = channel

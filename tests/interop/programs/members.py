@@ -1,4 +1,4 @@
-"""Members of rooms, several in one process, each with a small moving picture: the tests run it under the official SDK.
+"""Members of rooms, several in one process, each with a small moving picture: the tests run it under either SDK.
 
 Commands come as JSON lines on stdin, events go as JSON lines to stdout. Uses nothing but what both SDKs export.
 """
@@ -39,7 +39,7 @@ class Pictures(VideoStreamTrack):
 class Member:
     """One member, known to the test by a name."""
 
-    def __init__(self, name, url, token, key):
+    def __init__(self, name, url, token, key, *, sends):
         async def provide():
             return token
 
@@ -47,7 +47,8 @@ class Member:
         self.name = name
         self.peer = sdk.MeteredPeer(url=url, reconnect=SOON, **access)
         self.pictures = Pictures()
-        self.peer.add_track(self.pictures, sdk.MediaStream(id="camera"))
+        if sends:
+            self.peer.add_track(self.pictures, sdk.MediaStream(id="camera"))
         self.peer.on(sdk.PeerJoined, self._joined)
         self.peer.on(sdk.PeerLeft, lambda event: say("left", name=name, peer=event.peer.id))
         self.peer.on(sdk.StateChange, lambda event: say("state", name=name, state=event.to))
@@ -78,7 +79,8 @@ async def main():
         name = command["name"]
         match command["do"]:
             case "join":
-                member = members[name] = Member(name, command["url"], command.get("token"), command.get("key"))
+                access = (command["url"], command.get("token"), command.get("key"))
+                member = members[name] = Member(name, *access, sends=command.get("sends", True))
                 await member.peer.join(command["channel"])
                 say("here", name=name, peer=member.peer.peer_id)
             case "show":

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 from fractions import Fraction
 from typing import Any
 
 import av
+import pytest
+from aiortc.mediastreams import MediaStreamError
 
 from metered_realtime.media.encoded_reader import REPLAY_INTERVAL_S, EncodedReader, SharedUnit, stamped_copy
 
@@ -72,3 +75,13 @@ def test_a_copy_leaves_the_shared_packet_as_it_is() -> None:
     packet = shared(5, key=True).packet
     copy = stamped_copy(packet, 7, BASE)
     assert (packet.pts, copy.pts, copy.dts, bytes(copy), copy.is_keyframe) == (5, 7, 7, b"abc", True)
+
+
+async def test_who_reads_between_two_pictures_of_the_starting_burst_hears_of_the_end() -> None:
+    one = reader(shared(0, key=True), shared(1), shared(2))
+    await one.recv()
+    reading = asyncio.create_task(one.recv())
+    await asyncio.sleep(0)  # it is in the pause that paces the burst
+    one.stop()
+    with pytest.raises(MediaStreamError):
+        await asyncio.wait_for(reading, 5)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiortc.mediastreams import MediaStreamError
@@ -12,8 +15,14 @@ from aiortc.mediastreams import MediaStreamError
 from metered_realtime.media.ffmpeg_input import FfmpegInput
 from metered_realtime.media.ffmpeg_source import FfmpegSource
 from metered_realtime.media.live_player import LivePlayer
-from metered_realtime.media.source_errors import SourceFormatError, SourceLostError, SourceNotFoundError
+from metered_realtime.media.source_errors import (
+    SourceFormatError,
+    SourceLostError,
+    SourceNotFoundError,
+    SourceTimeoutError,
+)
 from metered_realtime.media.source_state import SourceStateChange
+from tests.sdk.media.pictures import until
 from tests.sdk.media.test_player import write_clip
 
 
@@ -70,3 +79,27 @@ async def test_a_screen_that_is_not_there_is_a_sentence() -> None:
     with pytest.raises(SourceNotFoundError, match="the screen :9876 is not there"):
         await player.opened()
     await player.aclose()
+
+
+class Undecodable(FfmpegInput):
+    """Packets without end, and never a picture."""
+
+    def frames(self, container: Any, streams: list[Any]) -> Iterator[list[Any]]:
+        while True:
+            time.sleep(0.001)
+            yield []
+
+
+async def test_what_cannot_be_decoded_is_told_and_ends_when_it_is_stopped(tmp_path: Path) -> None:
+    clip = str(write_clip(tmp_path / "clip.mkv", seconds_of_sound=0))
+    player = live(Undecodable(clip, "the mute camera", timeout_s=0.05), "video")
+    with pytest.raises(SourceTimeoutError, match=r"the mute camera gives nothing that can be decoded for 0\.05 s"):
+        await player.opened()
+    await player.aclose()
+    patient = live(Undecodable(clip, "the mute camera"), "video")
+    opening = asyncio.create_task(patient.opened())
+    await until(lambda: [thread for thread in threading.enumerate() if "mute camera" in thread.name])
+    await patient.aclose()
+    assert not [thread for thread in threading.enumerate() if "mute camera" in thread.name]
+    with pytest.raises(SourceLostError):
+        await opening

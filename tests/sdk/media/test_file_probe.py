@@ -20,6 +20,9 @@ def test_a_media_file_tells_what_it_has(tmp_path: Path) -> None:
     assert probe.exists
     assert probe.is_known
     assert probe.kinds == ("audio", "video")
+    mute = FileProbe(str(write_clip(tmp_path / "mute.mp4", seconds_of_sound=0)))
+    mute.look(10.0)
+    assert mute.kinds == ("video",)
 
 
 def test_what_is_no_local_file_is_known_to_be_none(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from metered_realtime.media import player as player_module
 from metered_realtime.media.frames import iter_frames
-from metered_realtime.media.player import Player, stream_kinds
+from metered_realtime.media.player import Player
 from metered_realtime.media.player_track import PlayerTrack
 from tests.sdk.media.tracks import picture, sound
 
@@ -169,6 +169,15 @@ async def test_a_file_slower_than_its_reader_is_patient_goes_on(
         assert len([frame async for frame in iter_frames(player.video)]) == 4
 
 
-def test_what_a_file_has(clip: Path, tmp_path: Path) -> None:
-    assert stream_kinds(str(clip)) == ("audio", "video")
-    assert stream_kinds(str(write_clip(tmp_path / "mute.mp4", seconds_of_sound=0))) == ("video",)
+@pytest.mark.parametrize("loops", [True, False])
+def test_a_player_nobody_stopped_ends_with_its_event_loop(clip: Path, loops: bool) -> None:
+    async def forget() -> Player:
+        player = Player(str(clip), loop=loops, kinds=("video",))
+        assert player.video is not None
+        await player.video.recv()
+        return player
+
+    player = asyncio.run(forget())
+    assert player._thread is not None
+    player._thread.join(10)
+    assert not player._thread.is_alive()

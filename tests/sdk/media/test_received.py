@@ -82,3 +82,50 @@ async def test_a_track_that_ends_before_anything_came_says_so() -> None:
     track.stop()
     with pytest.raises(MediaStreamError):
         await waiting
+
+
+async def test_the_pictures_as_they_came_end_with_the_track() -> None:
+    gate = DecoderGate("video", want_key_frame=lambda: None)
+    codec = SimpleNamespace(name="VP8", mimeType="video/VP8")
+    track = ReceivedTrack("video", "cam", gate=gate)
+    gate.put((codec, SimpleNamespace(data=b"\x00", timestamp=0)))
+    encoded = await track.encoded()
+    assert encoded is not None
+    reader = encoded.open_reader()
+    assert bytes(await reader.recv()) == b"\x00"
+    waiting = asyncio.create_task(reader.recv())
+    await asyncio.sleep(0)
+    track.stop()
+    with pytest.raises(MediaStreamError):
+        await asyncio.wait_for(waiting, 5)
+    again = ReceivedTrack("video", "cam", gate=gate)
+    gate.put((codec, SimpleNamespace(data=b"\x00", timestamp=3000)))
+    assert (await again.encoded()) not in (None, encoded)
+
+
+async def test_a_second_reader_that_leaves_ends_the_decoding_it_began() -> None:
+    gate = DecoderGate("video", want_key_frame=lambda: None)
+    codec = SimpleNamespace(name="VP8", mimeType="video/VP8")
+    track = ReceivedTrack("video", "cam", gate=gate)
+
+    def decoded_of_one_more() -> int:
+        gate.put((codec, SimpleNamespace(data=b"\x00", timestamp=0)))
+        return gate._queue.qsize()
+
+    first, second = track.open_tap(), track.open_tap()
+    reading = [asyncio.create_task(tap.recv()) for tap in (first, second)]
+    await asyncio.sleep(0)
+    first.stop()
+    assert decoded_of_one_more() == 1
+    second.stop()
+    assert decoded_of_one_more() == 1
+    reading.append(asyncio.create_task(track.recv()))
+    await asyncio.sleep(0)
+    count = gate._queue.qsize()
+    third = track.open_tap()
+    reading.append(asyncio.create_task(third.recv()))
+    await asyncio.sleep(0)
+    third.stop()
+    assert decoded_of_one_more() == count + 1, "the track itself is read"
+    track.stop()
+    assert all(isinstance(each, MediaStreamError) for each in await asyncio.gather(*reading, return_exceptions=True))

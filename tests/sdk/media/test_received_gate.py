@@ -113,3 +113,42 @@ async def test_sound_is_always_decoded_and_bounded() -> None:
     assert bench.decoded() == list(range(MAX_QUEUED["audio"]))
     assert bench.gate.dropped == 3
     assert bench.gate.encoded is None
+
+
+async def test_once_nobody_looks_nothing_is_decoded_up_to_the_key_frame_after_the_next_look() -> None:
+    bench = Bench()
+    bench.gate.open()
+    bench.put(KEY, DELTA)
+    bench.gate.close()
+    bench.put(DELTA, DELTA)
+    assert bench.decoded() == [0, 1]
+    bench.gate.open()
+    bench.put(DELTA, KEY)
+    assert bench.decoded() == [5]
+    bench.gate.close()
+    bench.put(KEY, DELTA)
+    bench.gate.open()
+    assert bench.decoded() == [6, 7]
+
+
+async def test_the_next_track_begins_anew() -> None:
+    bench = Bench()
+    bench.gate.open()
+    bench.put(KEY)
+    first = bench.gate.encoded
+    bench.gate.end_track()
+    bench.put(DELTA, KEY)
+    assert bench.decoded() == [0]
+    assert first is not None
+    assert first.readyState == "ended"
+    assert bench.gate.encoded is not first
+    bench.gate.open()
+    assert bench.decoded() == [2]
+
+
+async def test_pictures_from_which_decoding_may_start_need_not_be_idr() -> None:
+    bench = Bench()
+    bench.gate.open()
+    recovery_point = b"\x06\x06\x01\x84\x80"  # recovery_frame_cnt 0, exact_match_flag 0
+    bench.put(DELTA, annex_b(sps(), pps(), recovery_point, slice_nal()), DELTA)
+    assert bench.decoded() == [1, 2]

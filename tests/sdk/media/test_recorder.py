@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import signal
 import struct
 import subprocess
@@ -9,8 +10,8 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -20,6 +21,7 @@ from metered_realtime import AudioSource, MeteredPeer, events
 from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.encoded import EncodedVideoSource
 from metered_realtime.media.received import ReceivedTrack
+from metered_realtime.media.received_gate import DecoderGate
 from metered_realtime.media.recorder import Recorder
 from metered_realtime.media.recorder_events import FileFinished, FileStarted, RecordingFailed, TrackRefused
 from metered_realtime.media.relay import Relay
@@ -146,7 +148,7 @@ async def test_what_came_shortly_before_is_recorded_at_its_own_time(tmp_path: Pa
         await written(recorder, 25)
     times = Played(path).times["video"]
     assert files[0].duration_s == pytest.approx(len(times) / 20, abs=0.1)
-    assert [b - a for a, b in pairwise(times)] == pytest.approx([1 / 20] * (len(times) - 1), abs=0.01)
+    assert [b - a for a, b in itertools.pairwise(times)] == pytest.approx([1 / 20] * (len(times) - 1), abs=0.01)
 
 
 async def test_a_video_source_is_recorded_with_the_encoder_its_viewers_share(tmp_path: Path) -> None:
@@ -188,7 +190,7 @@ async def test_a_track_that_ends_and_comes_anew_goes_on_in_the_same_file(tmp_pat
     played = Played(path)
     assert is_near(played.frames[0], RED)
     assert is_near(played.frames[-1], GREEN)
-    gaps = [b - a for a, b in pairwise(played.times["video"])]
+    gaps = [b - a for a, b in itertools.pairwise(played.times["video"])]
     assert max(gaps) > 0.25, "the pause keeps its length"
 
 
@@ -323,6 +325,42 @@ async def test_what_is_no_track_is_refused(tmp_path: Path) -> None:
     assert recorder.tracks == []
     await recorder.aclose()
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_it_is_entered_once(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "out.mp4")
+    async with recorder:
+        with pytest.raises(RuntimeError, match="entered once"):
+            await recorder.__aenter__()
+    with pytest.raises(RuntimeError, match="entered once"):
+        await recorder.__aenter__()
+    assert recording_threads() == 0
+
+
+async def test_what_a_peer_takes_away_is_taken_off_and_what_it_brings_back_is_recorded_once(tmp_path: Path) -> None:
+    gate = DecoderGate("video", want_key_frame=lambda: None)
+    codec = SimpleNamespace(name="H264", mimeType="video/H264")
+    first, again = (ReceivedTrack("video", "cam", gate=gate) for _ in range(2))
+    encoder = VideoEncoder(EncoderSettings(key_frame_interval_s=0.1))
+    numbers = itertools.count()
+    path = tmp_path / "out.mp4"
+
+    def step() -> None:
+        number = next(numbers)
+        for unit in encoder.encode(solid(RED), number * 3000):
+            gate.put((codec, SimpleNamespace(data=unit.data, timestamp=unit.pts_90k)))
+
+    async with Recorder(path, [first]) as recorder, ticking(step):
+        files = finished(recorder)
+        await written(recorder, 10)
+        first.stop()
+        await until(lambda: recorder.tracks == [])
+        recorder.add_track(again)
+        await written(recorder, recorder.stats().written_samples + 10)
+        assert recorder.tracks == [again]
+    again.stop()
+    assert [file.path for file in files] == [path]
+    assert Played(path).codecs == ["h264"], "in the place of the first, and not beside it"
 
 
 async def test_a_remote_peer_is_recorded_with_picture_and_sound_in_time(

@@ -164,6 +164,18 @@ def test_sound_begins_the_next_file_where_the_pictures_have_stopped() -> None:
     assert [file.start_s for file in disk.files] == [0, pytest.approx(5.0, abs=0.1), pytest.approx(10.0, abs=0.2)]
 
 
+def test_another_camera_begins_the_next_file_where_the_first_has_stopped() -> None:
+    disk = opened(0, 1, rotate_s=2.0)
+    for step in range(200):
+        if step < 25:
+            disk.picture(step / 25, key=step == 0)
+        disk.picture(step / 25, slot=1, key=step % 25 == 0)
+    disk.picture(8.0, key=True)
+    disk.writer.finish(8.0)
+    assert [file.start_s for file in disk.files] == [0, 3, 5, 7]
+    assert times(disk.files[-1]) == [8.0], "it is back, in its place"
+
+
 def test_a_stream_that_never_comes_is_not_waited_for_longer_than_a_moment() -> None:
     disk = opened(0, 1)
     disk.play(0, SETTLE_S + 0.5, has_sound=False)
