@@ -19,6 +19,7 @@ from metered_realtime.media.rtsp_url import parse_rtsp_url
 
 DEFAULT_HUB_URL = "wss://rms.metered.ca"
 DEFAULT_CHANNEL = "edged"
+_RTSP = ("rtsp", "rtsps")
 
 
 class Secret(str):
@@ -149,6 +150,11 @@ class CameraSettings:
         '"test:" for a built-in picture.',
         check=checks.camera_source_fault,
     )
+    sub: Secret = setting(
+        Secret(""),
+        "A second, smaller picture of the same camera, for viewers that ask for it: an address as in `source`.",
+        check=checks.optional_camera_source_fault,
+    )
     username: str = setting("", "Camera user, if it is not in `source`.")
     password: Secret = setting(Secret(""), "Camera password, if it is not in `source`.")
     password_file: str = setting("", "File that holds the password, instead of `password`.", file_for="password")
@@ -201,18 +207,27 @@ class CameraSettings:
         for control, value in self.controls.items():
             if not isinstance(value, int):
                 yield f"controls.{control}", "is no whole number; give one, or true or false"
-        if self.controls and checks.camera_source_kind(self.source.reveal()) != "v4l2":
+        kind, sub_kind = (checks.camera_source_kind(one.reveal()) for one in (self.source, self.sub))
+        if self.controls and "v4l2" not in (kind, sub_kind):
             yield "controls", "are of use with a v4l2: source only; remove them"
-        if checks.camera_source_kind(self.source.reveal()) not in ("rtsp", "rtsps"):
-            if self.audio != "none":
-                yield "audio", "comes with an rtsp:// source only; remove it"
+        if self.sub and self.sub.reveal().strip() == self.source.reveal().strip() and kind != "test":
+            yield "sub", "is the same as source; give the camera's smaller stream, or remove it"
+        if self.audio != "none" and kind not in _RTSP:
+            yield "audio", "comes with an rtsp:// source only; remove it"
+        yield from self._login_faults([one for one in ("source", "sub") if getattr(self, one)])
+
+    def _login_faults(self, addresses: list[str]) -> Iterator[tuple[str, str]]:
+        rtsp = {
+            one: text for one in addresses if checks.camera_source_kind(text := getattr(self, one).reveal()) in _RTSP
+        }
+        if not rtsp:
             if self.username or self.password:
                 yield "username" if self.username else "password", "is of use with an rtsp:// source only; remove it"
             return
-        has_user = parse_rtsp_url(self.source.reveal()).username is not None
-        if has_user and (self.username or self.password):
+        holder = next((one for one, text in rtsp.items() if parse_rtsp_url(text).username is not None), None)
+        if holder is not None and (self.username or self.password):
             key = "username" if self.username else "password"
-            yield key, "the camera user is already part of source; keep one of the two"
+            yield key, f"the camera user is already part of {holder}; keep one of the two"
         elif self.password and not self.username:
             yield "username", "a password needs a user; give username too"
 

@@ -85,6 +85,11 @@ def camera_source_fault(source: str) -> str:
     return ""
 
 
+def optional_camera_source_fault(source: str) -> str:
+    """Check an address of a camera that may be left empty."""
+    return camera_source_fault(source) if source else ""
+
+
 def _command_fault(command: str) -> str:
     try:
         words = shlex.split(command)

@@ -32,7 +32,10 @@ def _wall_ms() -> int:
 
 
 class Camera:
-    """`track` is what viewers read and lives as long as the camera object, over every reconnect."""
+    """`track` is what viewers read and lives as long as the camera object, over every reconnect.
+
+    `alike` is another picture of the same camera, whose track ids are taken over: no viewer is sent both.
+    """
 
     def __init__(
         self,
@@ -41,14 +44,15 @@ class Camera:
         report: Report,
         on_status: Callable[[], None],
         open_source: Open = open_pictures,
+        alike: Camera | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_ms: Callable[[], int] = _wall_ms,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.name = settings.name
         self.settings = settings
-        self.track = CameraTrack(on_demand=self._watched, clock=clock)
-        self.sound = None if settings.audio == "none" else _sound_of(settings)
+        self.track: CameraTrack = CameraTrack(on_demand=self._watched, clock=clock, id=alike.track.id if alike else None)
+        self.sound: CameraSound | None = None if settings.audio == "none" else _sound_of(settings, alike.sound if alike else None)
         self.status: CameraStatus = idle(wall_ms())
         self._report = report
         self._on_status = on_status
@@ -150,8 +154,9 @@ class Camera:
             self._on_status()
 
 
-def _sound_of(settings: CameraSettings) -> CameraSound:
-    return CameraSound(settings.name, settings.audio, may_encode=settings.transcode == "auto")
+def _sound_of(settings: CameraSettings, alike: CameraSound | None) -> CameraSound:
+    track_id = alike.id if alike is not None else None
+    return CameraSound(settings.name, settings.audio, may_encode=settings.transcode == "auto", id=track_id)
 
 
 def _check(video: VideoDescription) -> None:

@@ -38,8 +38,15 @@ class CameraSound:
 
     kind = "audio"
 
-    def __init__(self, camera: str, codec: str, *, may_encode: bool = False) -> None:
-        self.id = str(uuid.uuid4())
+    def __init__(
+        self,
+        camera: str,
+        codec: str,
+        *,
+        may_encode: bool = False,
+        id: str | None = None,  # noqa: A002 - the name the track has in WebRTC
+    ) -> None:
+        self.id = id or str(uuid.uuid4())
         self.mime_type = MIME_TYPES[codec]
         self._camera = camera
         self._codec = codec

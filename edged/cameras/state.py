@@ -20,11 +20,12 @@ class CameraStatus:
     reason: str
     since_ms: int
 
-    def message(self, camera: str) -> dict[str, Any]:
+    def message(self, camera: str, quality: str = "main") -> dict[str, Any]:
         """Return the message of this status on the channel."""
         return {
             "type": MESSAGE_TYPE,
             "camera": camera,
+            "quality": quality,
             "state": self.state,
             "reason": self.reason,
             "since_ms": self.since_ms,

@@ -20,8 +20,14 @@ class CameraTrack:
     kind = "video"
     mime_type = "video/H264"
 
-    def __init__(self, *, on_demand: Callable[[bool], None], clock: Callable[[], float]) -> None:
-        self.id = str(uuid.uuid4())
+    def __init__(
+        self,
+        *,
+        on_demand: Callable[[bool], None],
+        clock: Callable[[], float],
+        id: str | None = None,  # noqa: A002 - the name the track has in WebRTC
+    ) -> None:
+        self.id = id or str(uuid.uuid4())
         self._on_demand = on_demand
         self._clock = clock
         self._source: EncodedVideoSource | None = None

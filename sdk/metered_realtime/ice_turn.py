@@ -217,11 +217,11 @@ async def open_relay(
         try:
             await relay.allocate()
         except (OSError, stun.TransactionError) as error:
-            client.transport.abort()  # type: ignore[union-attr]
+            client.transport.abort()
             failure = error
             continue
         except BaseException:
-            client.transport.abort()  # type: ignore[union-attr]
+            client.transport.abort()
             raise
         return _relayed_socket(ask, receiver, client, relay, hide_related=hide_related)
     raise failure

@@ -23,9 +23,10 @@ class Membership:
     """Owns the links to the remote peers.
 
     `open_link(member, polite)` makes one. `joined` and `left` tell of it; what they call may close everything, so
-    `is_open` is asked before each. A member that goes and comes at once, as when its token was renewed, stays: its media
-    need not have suffered. While there are links the addresses of this machine are watched (`open_watch`).
-    `refused_members` counts those beyond the limit, as often as they were listed.
+    `is_open` is asked before each. A member that goes and comes at once, as when its token was renewed, stays if it is
+    connected: its media need not have suffered. Any other may as well be a new program under its id, and is told as
+    one. While there are links the addresses of this machine are watched (`open_watch`). `refused_members` counts
+    those beyond the limit, as often as they were listed.
     """
 
     def __init__(
@@ -98,9 +99,10 @@ class Membership:
             elif self._is_open() and member.peer_id not in self._links:
                 self._admit(member)
         for peer_id in change.left:
-            if change.is_snapshot:
+            link = self._links.get(peer_id)
+            if change.is_snapshot or link is None or not link.is_connected:
                 self._remove(peer_id)
-            elif peer_id in self._links and peer_id not in self._leaving:
+            elif peer_id not in self._leaving:
                 loop = asyncio.get_running_loop()
                 self._leaving[peer_id] = loop.call_later(LEAVE_GRACE_S, self._remove, peer_id)
 
@@ -122,7 +124,9 @@ class Membership:
     # A lost connection ---------------------------------------------------------------------------------
 
     def signalling_lost(self) -> None:
-        """Everybody stays, as far as we know."""
+        """Everybody stays, as far as we know; but for those who were about to go."""
+        for peer_id in tuple(self._leaving):
+            self._remove(peer_id)
         self._roster.dropped()
         for link in self.links:
             link.signalling_lost()

@@ -1,4 +1,4 @@
-"""What `negotiation` knows of offers: ours, from the wish to its answer, and those of the other side. State only. Pure."""
+"""What `negotiation` knows of offers: ours, from the wish to its answer, and those of the other side. Pure."""
 
 from __future__ import annotations
 

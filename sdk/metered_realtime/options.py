@@ -60,8 +60,9 @@ class SubscribeOptions:
 class SignallingClientOptions:
     """Everything `SignallingClient` and `MeteredPeer` take; exactly one of `api_key` and `token_provider`.
 
-    Ours, beyond the official package: `ssl`, a context for `wss://`; `allow_insecure`, which permits `ws://` to a
-    host that is not this machine. `inactivity_timeout` 0 or infinite switches the watchdog off.
+    Ours, beyond the official package: `ssl`, a context for `wss://` and, in a `MeteredPeer`, for `turns:` servers;
+    `allow_insecure`, which permits `ws://` to a host that is not this machine. `inactivity_timeout` 0 or infinite
+    switches the watchdog off.
     """
 
     api_key: str | None = None

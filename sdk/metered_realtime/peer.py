@@ -73,7 +73,7 @@ class MeteredPeer(MediaSender):
         self._state: MeteredPeerState = "idle"
         self._channel: str | None = None
         self._subscription = SubscribeOptions()
-        self._relay_only = relay_only
+        self._relay_only, self._ssl = relay_only, options.ssl
         self._own_ice_servers = check_ice_servers(ice_servers)
         self._ice_servers: tuple[IceServerConfig, ...] = ()
         self._turnstile = Turnstile()
@@ -292,6 +292,7 @@ class MeteredPeer(MediaSender):
             post=lambda envelope, on_lost: self._outbox.post(peer_id, envelope, on_lost),
             receives=self._directions in RECEIVING,
             relay_only=self._relay_only,
+            ssl_context=self._ssl,
             turnstile=self._turnstile,
             logger=self._logger,
         )

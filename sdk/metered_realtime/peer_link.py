@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
 
 from metered_realtime import events
@@ -28,7 +29,7 @@ class PeerLink:
     """One member's link, for as long as it is a member. `remote` is what the application gets to see.
 
     `post` sends an envelope without waiting, `send` sends application data. Without `receives` the peer's media is
-    not wanted. Nothing is said to the peer before `start`. `relay_only`, `turnstile`: as of `Connection`.
+    not wanted. Nothing is said to the peer before `start`. `relay_only`, `ssl_context`, `turnstile`: as of `Connection`.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class PeerLink:
         post: Callable[[Envelope, Callable[[], None]], None],
         receives: bool = True,
         relay_only: bool = False,
+        ssl_context: SSLContext | None = None,
         turnstile: Turnstile | None = None,
         logger: Logger | None = None,
     ) -> None:
@@ -74,6 +76,7 @@ class PeerLink:
             ),
             receives=receives,
             relay_only=relay_only,
+            ssl_context=ssl_context,
             turnstile=turnstile,
         )
 
@@ -83,6 +86,11 @@ class PeerLink:
     def polite(self) -> bool:
         """Whether our side gives way when two offers cross."""
         return self._connection.polite
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether media and data can flow at this moment, whatever became of the service."""
+        return self._connection.is_connected
 
     @property
     def pc(self) -> Any:
@@ -156,12 +164,12 @@ class PeerLink:
         else:
             # Others may have seen us leave and join: what we said about our tracks is then forgotten there.
             self._announce_again()
-            if self._connection.is_connected:
+            if self.is_connected:
                 self._set_state("connected")
         self._connection.signalling_up()
 
     def returned(self, metadata: dict[str, Any] | None) -> None:
-        """The peer has another connection to the service; or is another program, under the same id."""
+        """The connected peer has another connection to the service; or is another program, under the same id."""
         self.metadata = metadata
         self._announce_again()
         self._connection.returned()

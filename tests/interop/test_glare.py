@@ -126,9 +126,8 @@ async def test_both_send_pictures_from_the_start(
     await meeting.rests()
 
 
-@pytest.mark.parametrize(
-    ("python_id", "latency_s"), [("a-python", 0.0), ("a-python", 0.075)], ids=["together", "slowly"]
-)
+@ROLES
+@pytest.mark.parametrize("latency_s", [0.0, 0.075])
 async def test_a_browser_that_cannot_take_back_its_offer_is_answered(
     plain: Room, open_page: OpenPage, python_id: str, latency_s: float
 ) -> None:

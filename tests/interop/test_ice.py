@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -170,12 +169,11 @@ async def selected(member: Member) -> Any:
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 async def test_with_relayed_addresses_alone_pictures_reach_a_browser(
-    plain: Room, open_page: OpenPage, turn: TurnServer, monkeypatch: pytest.MonkeyPatch, transport: str
+    plain: Room, open_page: OpenPage, turn: TurnServer, transport: str
 ) -> None:
-    monkeypatch.setattr(ssl, "create_default_context", lambda: turn.context)
     page = await open_page()
     servers = [turn.config(transport)]
-    call = await Call.between(plain, page, "a-python", relay_only=True, ice_servers=servers)
+    call = await Call.between(plain, page, "a-python", relay_only=True, ice_servers=servers, ssl=turn.context)
     pair = await selected(call.member)
     assert (pair.local_type, pair.protocol) == ("relay", transport)
     sent = [each["sdp"] for each in call.member.road.descriptions]
@@ -192,11 +190,8 @@ async def test_with_relayed_addresses_alone_pictures_reach_a_browser(
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
-async def test_two_of_ours_meet_over_relayed_addresses_alone(
-    plain: Room, turn: TurnServer, monkeypatch: pytest.MonkeyPatch, transport: str
-) -> None:
-    monkeypatch.setattr(ssl, "create_default_context", lambda: turn.context)
-    options = {"relay_only": True, "ice_servers": [turn.config(transport)]}
+async def test_two_of_ours_meet_over_relayed_addresses_alone(plain: Room, turn: TurnServer, transport: str) -> None:
+    options = {"relay_only": True, "ice_servers": [turn.config(transport)], "ssl": turn.context}
     sender = await plain.member("a-sender", **options)
     viewer = await plain.member("b-viewer", **options)
     sender.peer.add_track(SmallPictures(64), MediaStream(id="camera"))

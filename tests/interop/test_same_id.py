@@ -1,5 +1,6 @@
-"""A member that takes a new connection under the id it had: its token was renewed, or its program was killed and started
-again within the time the hub waits. The others are told that it goes and comes; what is healthy goes on."""
+"""A member takes a new connection under the id it had: its token was renewed, or its program was killed and started
+again while the hub still holds its seat. The others are told that it goes and comes at once; what is healthy goes on.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
@@ -143,6 +144,21 @@ async def test_a_program_that_is_killed_and_started_again_sees_and_is_seen_again
         assert member.remote is remote
         assert member.remote.pc is not connection
         assert member.all(events.NegotiationError) == []
+
+
+async def test_a_program_without_media_that_is_started_again_is_a_newcomer(held: Room) -> None:
+    """As with the official package: whoever greets newcomers greets it again."""
+    greeter = await held.member("greeter")
+    greeter.peer.on(events.PeerJoined, lambda joined: joined.peer.send("hello"))
+    await greeter.peer.join(held.channel)
+    for _ in range(2):
+        guest = await held.member("guest")
+        await guest.peer.join(held.channel)
+        assert (await guest.told_of(events.Data)).data == "hello"
+        guest.road.is_open.clear()
+        guest.road.cut()
+        await guest.aclose()
+    assert (len(greeter.all(events.PeerJoined)), len(greeter.all(events.PeerLeft))) == (2, 1)
 
 
 @ROLES

@@ -19,6 +19,7 @@ class Link:
     def __init__(self, peer_id: str, polite: bool) -> None:
         self.remote: Any = peer_id
         self.polite = polite
+        self.is_connected = True
         self.calls: list[Any] = []
 
     def start(self) -> None:
@@ -115,6 +116,32 @@ async def test_who_goes_and_comes_at_once_stays() -> None:
     assert channel.events == ["+a", "+b", "-b"]
     channel.presence(left=("a",))
     await channel.until("-a")
+    await channel.members.aclose(1.0)
+
+
+async def test_who_was_not_connected_goes_at_once_and_comes_back_as_somebody_new() -> None:
+    channel = Channel()
+    channel.presence(joined=("a", "b"))
+    channel.made["a"].is_connected = False
+    channel.presence(left=("a",))
+    assert channel.events == ["+a", "+b", "-a"]
+    channel.presence(joined=("a",))
+    assert channel.events == ["+a", "+b", "-a", "+a"]
+    await channel.members.aclose(1.0)
+
+
+async def test_who_had_gone_when_the_service_was_lost_is_gone_and_comes_back_as_somebody_new() -> None:
+    channel = Channel()
+    channel.presence(joined=("a", "b"))
+    channel.presence(left=("a",))
+    channel.members.signalling_lost()
+    assert channel.events == ["+a", "+b", "-a"]
+    gone = channel.made["a"]
+    assert gone.calls == ["start", "leave"]
+    channel.members.welcomed("m", 1.0, is_reconnect=True)
+    channel.presence(joined=("a", "b"))
+    assert channel.made["a"] is not gone
+    assert channel.made["b"].calls == ["start", "lost", (None, False, False)]
     await channel.members.aclose(1.0)
 
 

@@ -70,11 +70,12 @@ class Recorder(Emitter):
     `path` ends in `.mp4`, `.mkv` or `.webm`, and may hold strftime codes (local time) and `{n}` or `{n:04}`, a number
     that counts up; folders are made. No file is written over but one of a fixed name. Every `rotate_s` seconds or
     `rotate_bytes` bytes the next file begins, with a key frame, without a gap; and so it does when a track with another
-    format comes. A track that ends is taken off by itself, one of the same kind that comes takes its place in the file.
+    format comes, or H.264 changes its size. A track that ends is taken off by itself, one of the same kind that comes
+    takes its place in the file. A file can be played up to its last second even if the program is killed.
 
-    Encoded tracks (`EncodedVideoSource`, `VideoSource`, cameras passed through) are written as they are, all others are
-    encoded: H.264 and AAC in `.mp4`, H.264 and Opus in `.mkv`, VP8 and Opus in `.webm`, at these bit rates, larger
-    pictures than `max_size` scaled down. A file can be played up to its last second even if the program is killed.
+    Encoded pictures (`EncodedVideoSource`, `VideoSource`, cameras passed through, and what a peer sends where the file
+    can hold its codec) are written as they are, all others are encoded: H.264 and AAC in `.mp4`, H.264 and Opus in
+    `.mkv`, VP8 and Opus in `.webm`, at these bit rates, larger pictures than `max_size` scaled down.
 
     Events: FileStarted, FileFinished, RecordingFailed, TrackRefused. Nothing is raised while recording.
     Raises ValueError for another suffix or values no encoder takes.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Literal
 
@@ -19,12 +19,15 @@ _VP8_KEY_START = b"\x9d\x01\x2a"
 
 @dataclass(frozen=True, slots=True)
 class StreamFormat:
-    """What the head of a file says of one stream; `head` is the parameter sets of H.264."""
+    """What the head of a file says of one stream; `head` is the parameter sets of H.264, which hold its size.
+
+    VP8 may change its size at any key frame (RFC 6386 section 9.1), as browsers do all the time, and stays one stream.
+    """
 
     kind: Literal["video", "audio"]
     codec: str
-    width: int = 0
-    height: int = 0
+    width: int = field(default=0, compare=False)
+    height: int = field(default=0, compare=False)
     head: bytes = b""
 
 

@@ -115,10 +115,10 @@ class SourceSink:
         if track is None:
             return
         self._clock.place(frame)
+        if not self._has_arrived:  # told before whoever waits for the frame goes on
+            self._in_loop(self._tell)
         with contextlib.suppress(RuntimeError):  # the loop has ended before the thread
             track.offer_from_thread(self._loop, frame)
-        if not self._has_arrived:
-            self._in_loop(self._tell)
 
     def unit_from_thread(self, unit: AccessUnit) -> None:
         """As `unit`; while the loop is busy a bounded number waits, then the rest of a group of pictures is lost."""

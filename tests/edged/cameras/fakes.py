@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from edged.cameras.pictures import Pictures, Road
 from edged.settings import CameraSettings, Secret
 from metered_realtime import (
+    Data,
     Event,
     FatalError,
     MediaStream,
@@ -97,6 +98,7 @@ class FakePeer:
         self.sent: asyncio.Queue[tuple[str | None, Any]] = asyncio.Queue()
         self.closed = False
         self.refusal: Exception | None = None
+        self.remotes: dict[str, FakeRemote] = {}
         self._handlers: dict[type[Event], Callable[[Any], None]] = {}
 
     def on(self, kind: type[Event], handler: Callable[[Any], None]) -> None:
@@ -129,11 +131,15 @@ class FakePeer:
         before, self.state = self.state, state
         self._tell(StateChange(before, state))  # type: ignore[arg-type]
 
-    def come(self, peer_id: str) -> None:
-        self._tell(PeerJoined(_remote(peer_id)))
+    def come(self, peer_id: str, metadata: dict[str, Any] | None = None) -> None:
+        remote = self.remotes[peer_id] = FakeRemote(peer_id, metadata)
+        self._tell(PeerJoined(cast("RemotePeer", remote)))
 
     def leave(self, peer_id: str) -> None:
-        self._tell(PeerLeft(_remote(peer_id)))
+        self._tell(PeerLeft(cast("RemotePeer", FakeRemote(peer_id))))
+
+    def say(self, peer_id: str, data: Any) -> None:
+        self._tell(Data(peer_id, data, "direct"))
 
     def die(self, error: Exception) -> None:
         self._tell(FatalError(error))
@@ -146,10 +152,13 @@ class FakePeer:
             self._handlers[type(event)](event)
 
 
-class _Remote:
-    def __init__(self, peer_id: str) -> None:
+class FakeRemote:
+    """A member; `chosen` are the streams it is sent, after every choice."""
+
+    def __init__(self, peer_id: str, metadata: dict[str, Any] | None = None) -> None:
         self.id = peer_id
+        self.metadata = metadata
+        self.chosen: list[list[MediaStream]] = []
 
-
-def _remote(peer_id: str) -> RemotePeer:
-    return _Remote(peer_id)  # type: ignore[return-value]
+    def choose_media(self, media: list[MediaStream]) -> None:
+        self.chosen.append(media)

@@ -55,9 +55,13 @@ class Scene:
         self.reported.set()
 
     async def states(self, count: int) -> list[tuple[str | None, str, str]]:
-        """Return (to whom, camera, state) of the next messages."""
-        found = [await self.peer.next_sent() for _ in range(count)]
-        return [(peer_id, data["camera"], data["state"]) for peer_id, data in found]
+        """Return (to whom, camera, state) of the next messages about cameras."""
+        found: list[tuple[str | None, str, str]] = []
+        while len(found) < count:
+            peer_id, data = await self.peer.next_sent()
+            if data["type"] == "edged/camera":
+                found.append((peer_id, data["camera"], data["state"]))
+        return found
 
 
 @asynccontextmanager
@@ -188,8 +192,9 @@ async def test_stopping_closes_the_peer_and_the_cameras() -> None:
 async def test_the_messages_have_the_agreed_shape() -> None:
     async with joined() as (scene, _):
         scene.peer.come("p1")
+        assert await scene.peer.next_sent() == ("p1", {"type": "edged/gateway", "gateway": "farm-1"})
         _, data = await scene.peer.next_sent()
         assert {key: type(value) for key, value in data.items()} == {
-            "type": str, "camera": str, "state": str, "reason": str, "since_ms": int,
+            "type": str, "camera": str, "quality": str, "state": str, "reason": str, "since_ms": int,
         }  # fmt: skip
-        assert cast("Any", data)["type"] == "edged/camera"
+        assert (data["type"], data["quality"]) == ("edged/camera", "main")

@@ -51,6 +51,7 @@ def test_the_message_has_the_agreed_shape() -> None:
     assert CameraStatus("lost", "it is gone", 1790000000000).message("yard") == {
         "type": "edged/camera",
         "camera": "yard",
+        "quality": "main",
         "state": "lost",
         "reason": "it is gone",
         "since_ms": 1790000000000,

@@ -13,6 +13,7 @@ from metered_realtime.media.live_player import LivePlayer
 from metered_realtime.media.source_errors import SourceFormatError, SourceNotFoundError, SourceTimeoutError
 from metered_realtime.media.source_state import SourceLife, SourceStateChange
 from tests.sdk.media.fake_camera import CAPTURE_MPLANE, STREAMING, FakeCamera, FakeSystem
+from tests.sdk.media.pictures import until
 from tests.sdk.media.test_camera_pictures import PICTURES, jpeg
 from tests.sdk.media.test_decoding import encoded_pictures
 
@@ -88,6 +89,7 @@ async def test_unplugged_and_plugged_in_again() -> None:
     camera.give(PICTURES["YUYV"], stamp_s=3.0)  # its clock, too, is another
     after = await player.video.recv()
     assert after.pts > before.pts
+    await until(lambda: player.state == "live")
     assert [change.state for change in changes] == ["connecting", "live", "lost", "lost", "live"]
     assert isinstance(changes[3].err, SourceNotFoundError)
     await player.aclose()

@@ -327,6 +327,23 @@ async def test_what_is_no_track_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("suffix", "files"), [(".webm", 1), (".mp4", 2)])
+async def test_another_size_is_another_file_only_where_the_codec_needs_it(
+    tmp_path: Path, suffix: str, files: int
+) -> None:
+    video = ReceivedTrack("video", "v")
+    async with Recorder(tmp_path / f"{{n}}{suffix}", [video]) as recorder:
+        done = finished(recorder)
+        for size in ((160, 120), (320, 240)):
+            count = recorder.stats().written_samples
+            async with ticking(lambda size=size: video.put(solid(GREEN, *size))):
+                await written(recorder, count + 20)
+    assert len(done) == files
+    frames = [frame for each in done for frame in Played(each.path).frames]
+    assert {(frame.width, frame.height) for frame in frames} == {(160, 120), (320, 240)}
+    assert all(is_near(frame, GREEN) for frame in frames)
+
+
 async def test_it_is_entered_once(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "out.mp4")
     async with recorder:

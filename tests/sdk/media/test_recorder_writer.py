@@ -197,7 +197,7 @@ def test_a_stream_that_comes_later_begins_a_new_file_with_the_next_key_frame() -
 def test_pictures_of_another_size_begin_a_new_file() -> None:
     disk = opened(0)
     disk.picture(0, key=True)
-    larger = StreamFormat("video", "h264", 128, 96)
+    larger = StreamFormat("video", "h264", 128, 96, head=b"other sets")
     disk.picture(1, key=True, stream=larger)
     disk.picture(2, stream=larger)
     assert [(file.formats[0], times(file)) for file in disk.files] == [(VIDEO, [0]), (larger, [1, 2])]

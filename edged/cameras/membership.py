@@ -1,0 +1,146 @@
+"""One membership of a channel: who is there, what each member gets, and what is told to whom."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from edged.cameras.announcements import Announcements
+from edged.cameras.errors import LinkLostError
+from edged.cameras.watch_messages import GATEWAY_TYPE, WATCH_TYPE, Wish, is_gateway
+from edged.cameras.watchers import Watchers
+from metered_realtime import (
+    Data,
+    FatalError,
+    MediaStream,
+    MeteredPeer,
+    MeteredRealtimeError,
+    PeerJoined,
+    PeerLeft,
+    RemotePeer,
+    StateChange,
+)
+
+_log = logging.getLogger(__name__)
+
+Streams = Mapping[str, Mapping[Any, MediaStream]]
+
+
+class Membership:
+    """From before the peer joins to the link's end. `message_of` gives the present text of a piece of news,
+    `streams` what there is to send: by camera and quality."""
+
+    def __init__(
+        self, peer: MeteredPeer, news: Announcements, streams: Streams, message_of: Callable[[str], dict[str, Any]]
+    ) -> None:
+        self._peer = peer
+        self._news = news
+        self._streams = streams
+        self._message_of = message_of
+        self._watchers = Watchers({name: "sub" in qualities for name, qualities in streams.items()})
+        self._remotes: dict[str, RemotePeer] = {}
+        self._awake = asyncio.Event()
+        self._link_moved = asyncio.Event()
+        self._link_broke = False
+        self._fatal: Exception | None = None
+        peer.on(FatalError, self._end)
+        peer.on(PeerJoined, self._arrived)
+        peer.on(PeerLeft, self._gone)
+        peer.on(Data, self._heard)
+        peer.on(StateChange, self._moved)
+
+    def wake(self) -> None:
+        """There is something to tell."""
+        self._awake.set()
+
+    async def announce(self) -> None:
+        """Tell what there is to tell, and give members what they ask for, until the link ends for good; raises what
+        ended it."""
+        self._news.rejoined()
+        while self._fatal is None:
+            told = self._next() if self._peer.state == "joined" else None
+            if told is None:
+                await self._until_awake()
+                continue
+            peer_id, message = told
+            try:
+                await (self._peer.send(message) if peer_id is None else self._peer.send_to(peer_id, message))
+            except MeteredRealtimeError as error:
+                # A viewer who left, or a link that is down: after that everything is told again.
+                _log.debug("%s was not sent: %s", message["type"], error)
+        raise self._fatal
+
+    async def watch_link(self, detail: str, up: Callable[[str], None]) -> None:
+        """One spell of the link, for `keep_running`: raises LinkLostError when it breaks. The first is up already."""
+        if self._link_broke:
+            await self._until_link("joined")
+            up(detail)
+        await self._until_link("reconnecting")
+        self._link_broke = True
+        raise LinkLostError("the connection to the hub is lost")
+
+    def _next(self) -> tuple[str | None, dict[str, Any]] | None:
+        if (answer := self._watchers.take(asyncio.get_running_loop().time())) is not None:
+            self._give(answer[0])
+            return answer
+        news = self._news.take()
+        return None if news is None else (news[0], self._message_of(news[1]))
+
+    async def _until_awake(self) -> None:
+        self._awake.clear()
+        due_in_s = self._watchers.due_in_s(asyncio.get_running_loop().time()) if self._peer.state == "joined" else None
+        try:
+            await asyncio.wait_for(self._awake.wait(), due_in_s)
+        except TimeoutError:
+            return
+
+    async def _until_link(self, state: str) -> None:
+        while self._peer.state != state:
+            self._link_moved.clear()
+            await self._link_moved.wait()
+
+    def _give(self, peer_id: str) -> None:
+        """Send a member what was chosen for it; what it has already goes on."""
+        if (remote := self._remotes.get(peer_id)) is not None:
+            remote.choose_media(_chosen(self._streams, self._watchers.choice(peer_id)))
+
+    # From the peer -----------------------------------------------------------------------------------
+
+    def _end(self, event: FatalError) -> None:
+        self._fatal = event.err
+        self.wake()
+
+    def _arrived(self, event: PeerJoined) -> None:
+        peer_id = event.peer.id
+        self._remotes[peer_id] = event.peer
+        self._watchers.arrived(peer_id, is_gateway=is_gateway(event.peer.metadata))
+        self._give(peer_id)
+        self._news.arrived(peer_id)
+        self.wake()
+
+    def _gone(self, event: PeerLeft) -> None:
+        self._remotes.pop(event.peer.id, None)
+        self._watchers.gone(event.peer.id)
+        self._news.gone(event.peer.id)
+
+    def _heard(self, event: Data) -> None:
+        message = event.data
+        kind = message.get("type") if isinstance(message, dict) else None
+        if kind == WATCH_TYPE:
+            self._watchers.asked(event.sender_peer_id, message)
+            self.wake()
+        elif kind == GATEWAY_TYPE and self._watchers.is_gateway(event.sender_peer_id):
+            self._give(event.sender_peer_id)
+            _log.info("member %s of the channel is another gateway: it is sent no picture", event.sender_peer_id)
+
+    def _moved(self, event: StateChange) -> None:
+        if event.to == "joined":
+            self._news.rejoined()
+        self._link_moved.set()
+        self.wake()
+
+
+def _chosen(streams: Streams, choice: Mapping[str, Wish]) -> list[MediaStream]:
+    return [streams[name][wish] for name, wish in choice.items() if wish != "none"]

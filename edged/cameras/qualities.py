@@ -1,0 +1,78 @@
+"""The main picture of a camera and, where it has one, the smaller second: one stream id, so that a viewer who changes
+from one to the other keeps its track, and nothing is negotiated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+from edged.cameras.camera import Camera, Open
+from edged.settings import CameraSettings, Secret
+from edged.settings_checks import camera_source_kind
+from edged.supervise import Report
+from metered_realtime import MediaStream
+
+Quality = Literal["main", "sub"]
+
+_MIN_SIZE = 16
+_MIN_KBPS = 10
+
+
+def sub_settings(settings: CameraSettings) -> CameraSettings | None:
+    """Return the settings of the second picture; None where the camera has none.
+
+    It has the camera's login. What is asked of a local device or encoded here has half the width and height.
+    """
+    if not settings.sub:
+        return None
+    return replace(
+        settings,
+        name=f"{settings.name} sub",
+        source=settings.sub,
+        sub=Secret(""),
+        audio=settings.audio if camera_source_kind(settings.sub.reveal()) in ("rtsp", "rtsps") else "none",
+        width=max(_MIN_SIZE, settings.width // 2),
+        height=max(_MIN_SIZE, settings.height // 2),
+        bitrate_kbps=max(_MIN_KBPS, settings.bitrate_kbps // 4),
+        keep_warm=False,
+    )
+
+
+class Qualities:
+    """One camera of the settings file: each quality opened on its own demand. `on_status` is told which one changed."""
+
+    def __init__(
+        self,
+        settings: CameraSettings,
+        *,
+        report: Callable[[str], Report],
+        on_status: Callable[[Quality], None],
+        open_source: Open,
+    ) -> None:
+        self.name = settings.name
+        self.settings = settings
+        main = Camera(
+            settings,
+            report=report(f"camera {settings.name}"),
+            on_status=lambda: on_status("main"),
+            open_source=open_source,
+        )
+        self.cameras: dict[Quality, Camera] = {"main": main}
+        if (second := sub_settings(settings)) is not None:
+            self.cameras["sub"] = Camera(
+                second,
+                report=report(f"camera {second.name}"),
+                on_status=lambda: on_status("sub"),
+                open_source=open_source,
+                alike=main,
+            )
+        self.streams: dict[Quality, MediaStream] = {
+            quality: MediaStream(camera.tracks, id=f"camera-{settings.name}")
+            for quality, camera in self.cameras.items()
+        }
+
+    @property
+    def main(self) -> Camera:
+        """What viewers get that ask for nothing."""
+        return self.cameras["main"]
