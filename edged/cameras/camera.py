@@ -51,8 +51,12 @@ class Camera:
     ) -> None:
         self.name = settings.name
         self.settings = settings
-        self.track: CameraTrack = CameraTrack(on_demand=self._watched, clock=clock, id=alike.track.id if alike else None)
-        self.sound: CameraSound | None = None if settings.audio == "none" else _sound_of(settings, alike.sound if alike else None)
+        self.track: CameraTrack = CameraTrack(
+            on_demand=self._watched, clock=clock, id=alike.track.id if alike else None
+        )
+        self.sound: CameraSound | None = (
+            None if settings.audio == "none" else _sound_of(settings, alike.sound if alike else None)
+        )
         self.status: CameraStatus = idle(wall_ms())
         self._report = report
         self._on_status = on_status
@@ -61,6 +65,7 @@ class Camera:
         self._wall_ms = wall_ms
         self._sleep = sleep
         self._demand = Demand(linger_s=settings.linger_s, keep_warm=settings.keep_warm)
+        self._is_read = self._is_prepared = False
         self._changed = asyncio.Event()
         self._not_before_s = clock()
         self._fault = ""
@@ -133,8 +138,18 @@ class Camera:
                 else:
                     self.track.push(unit)
 
+    def prepare(self, *, wanted: bool) -> None:
+        """Be open as if somebody watched: somebody will, as soon as there is a picture. Ends when it is read."""
+        if wanted != self._is_prepared:
+            self._is_prepared = wanted
+            self._demand_changed()
+
     def _watched(self, watched: bool) -> None:
-        self._demand.watch(self._clock(), watched=watched)
+        self._is_read, self._is_prepared = watched, self._is_prepared and not watched
+        self._demand_changed()
+
+    def _demand_changed(self) -> None:
+        self._demand.watch(self._clock(), watched=self._is_read or self._is_prepared)
         self._changed.set()
 
     async def _until(self, *, wanted: bool) -> None:

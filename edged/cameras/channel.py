@@ -11,8 +11,8 @@ from edged.cameras.announcements import Announcements
 from edged.cameras.camera import Camera, Open
 from edged.cameras.membership import Membership
 from edged.cameras.pictures import open_pictures
-from edged.cameras.qualities import Qualities, Quality
-from edged.cameras.watch_messages import gateway_message
+from edged.cameras.qualities import Qualities
+from edged.cameras.watch_messages import Quality, gateway_message
 from edged.settings import CameraSettings
 from edged.supervise import Report, keep_running
 from metered_realtime import MeteredPeer
@@ -50,7 +50,7 @@ class CameraChannel:
         self._gateway = gateway
         self._open_peer = open_peer
         self._report = report(f"channel {channel}")
-        self._wake: Callable[[], None] | None = None
+        self._camera_changed: Callable[[], None] | None = None
         self._cameras = {
             settings.name: Qualities(
                 settings,
@@ -77,9 +77,8 @@ class CameraChannel:
     async def run(self, up: Callable[[str], None]) -> None:
         """Be a member of the channel until the link ends for good; raises what ended it."""
         peer = self._open_peer()
-        streams = {name: one.streams for name, one in self._cameras.items()}
-        membership = Membership(peer, self._news, streams, self._message_of)
-        self._wake = membership.wake
+        membership = Membership(peer, self._news, self._cameras, self._message_of)
+        self._camera_changed = membership.camera_changed
         try:
             await peer.join(self._channel, media="send")  # nothing that viewers or other gateways send is taken
             for one in self._cameras.values():
@@ -88,7 +87,8 @@ class CameraChannel:
             up(self._joined)
             await self._announce(membership)
         finally:
-            self._wake = None
+            self._camera_changed = None
+            membership.end()
             await peer.close()
 
     @property
@@ -112,8 +112,8 @@ class CameraChannel:
 
     def _tell_all(self, camera: str, quality: Quality) -> None:
         self._news.changed(_news_of(camera, quality))
-        if self._wake is not None:
-            self._wake()
+        if self._camera_changed is not None:
+            self._camera_changed()
 
     def _message_of(self, news: str) -> dict[str, Any]:
         if news == _OURSELVES:

@@ -9,12 +9,13 @@ from typing import Any
 
 from edged.cameras.announcements import Announcements
 from edged.cameras.errors import LinkLostError
-from edged.cameras.watch_messages import GATEWAY_TYPE, WATCH_TYPE, Wish, is_gateway
+from edged.cameras.handover import Handover
+from edged.cameras.qualities import Qualities
+from edged.cameras.watch_messages import GATEWAY_TYPE, WATCH_TYPE, is_gateway
 from edged.cameras.watchers import Watchers
 from metered_realtime import (
     Data,
     FatalError,
-    MediaStream,
     MeteredPeer,
     MeteredRealtimeError,
     PeerJoined,
@@ -25,21 +26,24 @@ from metered_realtime import (
 
 _log = logging.getLogger(__name__)
 
-Streams = Mapping[str, Mapping[Any, MediaStream]]
-
 
 class Membership:
     """From before the peer joins to the link's end. `message_of` gives the present text of a piece of news,
-    `streams` what there is to send: by camera and quality."""
+    `cameras` are by name."""
 
     def __init__(
-        self, peer: MeteredPeer, news: Announcements, streams: Streams, message_of: Callable[[str], dict[str, Any]]
+        self,
+        peer: MeteredPeer,
+        news: Announcements,
+        cameras: Mapping[str, Qualities],
+        message_of: Callable[[str], dict[str, Any]],
     ) -> None:
         self._peer = peer
         self._news = news
-        self._streams = streams
+        self._cameras = cameras
         self._message_of = message_of
-        self._watchers = Watchers({name: "sub" in qualities for name, qualities in streams.items()})
+        self._watchers = Watchers({name: "sub" in camera.streams for name, camera in cameras.items()})
+        self._handover = Handover(lambda name, quality: cameras[name].is_live(quality))
         self._remotes: dict[str, RemotePeer] = {}
         self._awake = asyncio.Event()
         self._link_moved = asyncio.Event()
@@ -51,9 +55,17 @@ class Membership:
         peer.on(Data, self._heard)
         peer.on(StateChange, self._moved)
 
-    def wake(self) -> None:
-        """There is something to tell."""
+    def camera_changed(self) -> None:
+        """A camera has a new state: there is something to tell, and who waited for it may be sent it."""
+        for peer_id in self._handover.waiting:
+            self._give(peer_id)
         self._awake.set()
+
+    def end(self) -> None:
+        """Nobody is there any more."""
+        for peer_id in tuple(self._remotes):
+            self._handover.gone(peer_id)
+        self._keep_open()
 
     async def announce(self) -> None:
         """Tell what there is to tell, and give members what they ask for, until the link ends for good; raises what
@@ -84,6 +96,7 @@ class Membership:
     def _next(self) -> tuple[str | None, dict[str, Any]] | None:
         if (answer := self._watchers.take(asyncio.get_running_loop().time())) is not None:
             self._give(answer[0])
+            self._keep_open()
             return answer
         news = self._news.take()
         return None if news is None else (news[0], self._message_of(news[1]))
@@ -104,13 +117,21 @@ class Membership:
     def _give(self, peer_id: str) -> None:
         """Send a member what was chosen for it; what it has already goes on."""
         if (remote := self._remotes.get(peer_id)) is not None:
-            remote.choose_media(_chosen(self._streams, self._watchers.choice(peer_id)))
+            given = self._handover.plan(peer_id, self._watchers.choice(peer_id))
+            remote.choose_media([self._cameras[name].streams[one] for name, one in given.items() if one != "none"])
+
+    def _keep_open(self) -> None:
+        """Open what members wait for, and give up what nobody waits for any more."""
+        awaited = self._handover.awaited
+        for name, camera in self._cameras.items():
+            for quality, picture in camera.cameras.items():
+                picture.prepare(wanted=(name, quality) in awaited)
 
     # From the peer -----------------------------------------------------------------------------------
 
     def _end(self, event: FatalError) -> None:
         self._fatal = event.err
-        self.wake()
+        self._awake.set()
 
     def _arrived(self, event: PeerJoined) -> None:
         peer_id = event.peer.id
@@ -118,19 +139,21 @@ class Membership:
         self._watchers.arrived(peer_id, is_gateway=is_gateway(event.peer.metadata))
         self._give(peer_id)
         self._news.arrived(peer_id)
-        self.wake()
+        self._awake.set()
 
     def _gone(self, event: PeerLeft) -> None:
         self._remotes.pop(event.peer.id, None)
         self._watchers.gone(event.peer.id)
+        self._handover.gone(event.peer.id)
         self._news.gone(event.peer.id)
+        self._keep_open()
 
     def _heard(self, event: Data) -> None:
         message = event.data
         kind = message.get("type") if isinstance(message, dict) else None
         if kind == WATCH_TYPE:
             self._watchers.asked(event.sender_peer_id, message)
-            self.wake()
+            self._awake.set()
         elif kind == GATEWAY_TYPE and self._watchers.is_gateway(event.sender_peer_id):
             self._give(event.sender_peer_id)
             _log.info("member %s of the channel is another gateway: it is sent no picture", event.sender_peer_id)
@@ -139,8 +162,4 @@ class Membership:
         if event.to == "joined":
             self._news.rejoined()
         self._link_moved.set()
-        self.wake()
-
-
-def _chosen(streams: Streams, choice: Mapping[str, Wish]) -> list[MediaStream]:
-    return [streams[name][wish] for name, wish in choice.items() if wish != "none"]
+        self._awake.set()

@@ -5,15 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
 
 from edged.cameras.camera import Camera, Open
+from edged.cameras.watch_messages import Quality
 from edged.settings import CameraSettings, Secret
 from edged.settings_checks import camera_source_kind
 from edged.supervise import Report
 from metered_realtime import MediaStream
-
-Quality = Literal["main", "sub"]
 
 _MIN_SIZE = 16
 _MIN_KBPS = 10
@@ -71,6 +69,10 @@ class Qualities:
             quality: MediaStream(camera.tracks, id=f"camera-{settings.name}")
             for quality, camera in self.cameras.items()
         }
+
+    def is_live(self, quality: Quality) -> bool:
+        """Whether there is a picture of it now."""
+        return quality in self.cameras and self.cameras[quality].status.state == "live"
 
     @property
     def main(self) -> Camera:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+Quality = Literal["main", "sub"]
 Wish = Literal["main", "sub", "none"]
 
 WATCH_TYPE = "edged/watch"

@@ -19,7 +19,17 @@ PAGE_DIR = Path(__file__).parent / "page"
 SDK_NAME = "metered-realtime.mjs"
 SDK_PATH = f"/vendor/{SDK_NAME}"
 
-_FILES = ("index.html", "style.css", "icon.svg", "viewer.js", "cameras.js", "readings.js", "dom.js")
+_FILES = (
+    "index.html",
+    "style.css",
+    "icon.svg",
+    "viewer.js",
+    "cameras.js",
+    "tile.js",
+    "wishes.js",
+    "readings.js",
+    "dom.js",
+)
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",

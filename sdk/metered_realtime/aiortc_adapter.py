@@ -7,6 +7,7 @@ the contract with aiortc 1.16. Imported with the first peer connection, never be
 from __future__ import annotations
 
 # ruff: noqa: SLF001 - keeping aiortc's private names in one place is what this file is for
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from ssl import SSLContext
@@ -34,6 +35,7 @@ from metered_realtime.ice_connection import IceConnection
 from metered_realtime.ice_servers import IceServerConfig
 from metered_realtime.media.received_gate import DecoderGate
 from metered_realtime.media.source import SenderTrack
+from metered_realtime.scrub import scrub
 from metered_realtime.sdp_rewrite import (
     drop_end_of_candidates,
     keep_usable_candidates,
@@ -48,6 +50,16 @@ FrameSink = Callable[[Any], None]
 _CPU = Path("/proc/cpuinfo")
 _PROFILES = in_order(SRTP_PROFILES, aes=has_aes(_CPU.read_text() if _CPU.exists() else ""))
 _RECEIVING_TOO = {"sendonly": "sendrecv", "inactive": "recvonly"}
+
+
+def _scrub_record(record: logging.LogRecord) -> bool:
+    """Let a line of a log pass without the ICE passwords in it."""
+    record.msg, record.args = scrub(record.getMessage()), ()
+    return True
+
+
+# It shows whole descriptions, of both sides, to whoever sets it to DEBUG.
+logging.getLogger("aiortc.rtcpeerconnection").addFilter(_scrub_record)
 
 
 class UnsupportedCodecError(MeteredRealtimeError):

@@ -6,6 +6,7 @@ Fills a gap of aioice, which asks every 5 s, finds out after some 30 s, and then
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Callable
@@ -85,11 +86,12 @@ class SelectedPath:
     def _open_outlet(self) -> MediaPath:
         over, address = self.pair.protocol, self.pair.remote_addr
         raw = over.transport.get_extra_info("socket")
-        if over.local_candidate.type == "relay" or raw is None:
-            return RelayPath(lambda packet: over.transport.sendto(packet, address))
-        # Of its own: what asyncio gives out has lost `sendmsg`.
-        self._own_socket = socket.socket(fileno=os.dup(raw.fileno()))
-        return UdpPath(self._own_socket, address)
+        if over.local_candidate.type != "relay" and raw is not None:
+            # Of its own: what asyncio gives out has lost `sendmsg`.
+            with contextlib.suppress(OSError):  # no file descriptor is left
+                self._own_socket = socket.socket(fileno=os.dup(raw.fileno()))
+                return UdpPath(self._own_socket, address)
+        return RelayPath(lambda packet: over.transport.sendto(packet, address))
 
     def socket_gone(self) -> None:
         """The local socket is closed: the path is lost without any waiting."""

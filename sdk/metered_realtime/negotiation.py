@@ -13,8 +13,8 @@ Rules that are not obvious:
   Under another mid that browser's connection is lost beyond repair. So the impolite side offers media first, and
   waits a moment for the other's offer before it opens a section for data channels.
 * Worse, Chromium never gathers candidates if it has to take back an offer it has only just set (4 in 10 times within
-  a millisecond or two, for good: not even for an ICE restart). So the impolite side's first offer waits until a
-  browser's own has had time to come.
+  a millisecond or two, for good: neither an ICE restart nor a new connection of ours helps it, only a new one of its
+  own). So the impolite side's first offer waits until a browser's own has had time to come.
 * Offers beyond a small budget are answered at a slower pace, so that no fault of a peer becomes a loop.
 * An ICE restart is an offer with new credentials under the same fingerprint, and is answered in place. Only a peer
   that says `trickle` is asked for one: the official Python client takes new credentials for a new connection.
@@ -348,6 +348,7 @@ class Negotiation:
             self._channel_at = None
             return []
         if self._paused or not self.is_stable or self.recovery.awaits_rebuild or self._theirs.held is not None:
+            self._channel_at = None
             return []  # a held offer goes first: the other side waits for its answer
         if self._need == "channel" and not rescues and not restart and not self.polite:
             self._channel_at = self._channel_at if self._channel_at is not None else now_s + CHANNEL_GRACE_S

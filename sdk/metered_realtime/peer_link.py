@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class PeerLink:
     """One member's link, for as long as it is a member. `remote` is what the application gets to see.
 
-    `post` sends an envelope without waiting, `send` sends application data. Without `receives` the peer's media is
-    not wanted. Nothing is said to the peer before `start`. `relay_only`, `ssl_context`, `turnstile`: as of `Connection`.
+    `post` sends an envelope without waiting, `send` sends application data. Without `receives` the peer's media is not
+    wanted. Nothing is said to the peer before `start`. `relay_only`, `ssl_context`, `turnstile`: as of `Connection`.
     """
 
     def __init__(

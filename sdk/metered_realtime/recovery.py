@@ -95,7 +95,9 @@ class Recovery:
             self._precaution_at = at if self._precaution_at is None else self._precaution_at
         elif self.is_under_way and not self.awaits_rebuild:
             self.attempts, self._step = 1, "restart"
-            self._attempt_at, self._connect_by = now_s + NETWORK_GRACE_S, None
+            at = now_s + NETWORK_GRACE_S
+            self._attempt_at = at if self._attempt_at is None else min(self._attempt_at, at)
+            self._connect_by = None
 
     def signalling_up(self, now_s: float) -> None:
         """Messages pass again: what waited for its turn gets it now."""

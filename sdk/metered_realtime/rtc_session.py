@@ -195,10 +195,15 @@ class RtcSession:
         """Apply an offer and return the answer, and the senders it refuses. `restart`: both look for a new path."""
         if not self._has_remote:
             self._bind_sections(facts)
-        if restart:
-            await aiortc_adapter.begin_restart(self.pc, tuple(self._ice_servers()))
-            await aiortc_adapter.follow_restart(self.pc, sdp)
-        await aiortc_adapter.apply_offer(self.pc, sdp)
+        try:
+            if restart:
+                await aiortc_adapter.begin_restart(self.pc, tuple(self._ice_servers()))
+                await aiortc_adapter.follow_restart(self.pc, sdp)
+            await aiortc_adapter.apply_offer(self.pc, sdp)
+        except Exception:
+            if restart:
+                aiortc_adapter.undo_restart(self.pc)  # the other side will never hear of the new credentials
+            raise
         self._set_directions()
         self._announce(facts)
         answer = await aiortc_adapter.make_answer(self.pc, sdp)

@@ -67,7 +67,7 @@ class ConnectionSample:
 class PeerStats:
     """How the connection to one peer does. Counters start anew when the connection is replaced.
 
-    `pair` is None while there is no path. `rtt_s`: of the path, else of the newest report about a sent track. Bytes
+    `pair` is None while there is no path. `rtt_s`: of the path, else the shortest reported of a sent track. Bytes
     and packets are of the whole transport, data channels and encryption included. `dropped_signals`: descriptions
     and candidates of the peer that came faster than they could be handled.
     """

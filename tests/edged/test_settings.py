@@ -58,6 +58,9 @@ def test_metadata_of_a_camera_becomes_json():
         (CameraSettings(name="a", source=Secret("v4l2:/dev/video0"), password=Secret("p")), "password"),
         (CameraSettings(name="a", source=Secret("v4l2:/dev/video0"), controls={"gain": "high"}), "controls.gain"),
         (CameraSettings(name="a", source=Secret("rtsp://h/1"), controls={"gain": 1}), "controls"),
+        (CameraSettings(name="a", source=Secret("rtsp://h/1"), sub=Secret("rtsp://h/1 ")), "sub"),
+        (CameraSettings(name="a", source=Secret("rtsp://h/1"), sub=Secret("rtsp://u@h/2"), username="u"), "username"),
+        (CameraSettings(name="a", source=Secret("file:/a.mp4"), sub=Secret("rtsp://h/2"), audio="opus"), "audio"),
         (MqttSettings(password=Secret("p")), "username"),
         (MqttSettings(ca_file="/ca.pem"), "ca_file"),
         (TelemetrySettings(routes=(RouteSettings(topic="a/#"), RouteSettings(topic="a/#"))), "routes[1].topic"),
@@ -75,6 +78,10 @@ def test_values_that_contradict_each_other_are_a_fault_at_one_of_them(value, pat
         CameraSettings(name="a", source=Secret("test:")),
         CameraSettings(name="a", source=Secret("rtsp://h/1"), username="u", password=Secret("p")),
         CameraSettings(name="a", source=Secret("v4l2:/dev/video0"), controls={"gain": 1, "horizontal_flip": True}),
+        CameraSettings(name="a", source=Secret("rtsp://h/1"), sub=Secret("rtsp://h/2"), username="u"),
+        CameraSettings(name="a", source=Secret("file:/a.mp4"), sub=Secret("rtsp://h/2"), username="u"),
+        CameraSettings(name="a", source=Secret("test:"), sub=Secret("v4l2:/dev/video0"), controls={"gain": 1}),
+        CameraSettings(name="a", source=Secret("test:"), sub=Secret("test:")),
         MqttSettings(username="u", password=Secret("p"), tls=True, ca_file="/ca.pem"),
         TelemetrySettings(routes=(RouteSettings(topic="a/#"), RouteSettings(topic="b/#"))),
         Settings(hub=HubLinkSettings(key=Secret("pk_live_1")), cameras=(CameraSettings(source=Secret("test:")),)),
@@ -89,9 +96,11 @@ def test_every_secret_of_a_tree_is_found():
     settings = Settings(
         hub=HubLinkSettings(key=Secret("k1")),
         mqtt=MqttSettings(password=Secret("k2")),
-        cameras=(CameraSettings(name="a", source=Secret("rtsp://u:k3@h/"), password=Secret("k4")),),
+        cameras=(
+            CameraSettings(name="a", source=Secret("rtsp://u:k3@h/"), password=Secret("k4"), sub=Secret("rtsp://h/k6")),
+        ),
     )
-    assert list(secrets_in(settings)) == ["k1", "k2", "rtsp://u:k3@h/", "k4"]
+    assert list(secrets_in(settings)) == ["k1", "k2", "rtsp://u:k3@h/", "rtsp://h/k6", "k4"]
     assert list(secrets_in({"a": [Secret("k5"), Secret("")]})) == ["k5"]
 
 

@@ -56,6 +56,12 @@ def test_a_camera_source_is_good(source):
     assert checks.camera_source_fault(source) == ""
 
 
+def test_a_second_camera_source_may_be_left_out_and_is_checked_like_the_first():
+    assert checks.optional_camera_source_fault("") == ""
+    assert checks.optional_camera_source_fault("rtsp://cam/2") == ""
+    assert checks.optional_camera_source_fault("cam") == checks.camera_source_fault("cam")
+
+
 @pytest.mark.parametrize(
     "source", ["", "test", "http://cam/1", "/dev/video0", "rtsp://", "rtsp://u:secret@/x", "rtsp://["]
 )

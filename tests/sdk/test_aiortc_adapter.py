@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -46,6 +47,21 @@ async def test_every_private_name_is_there(pair: Pair) -> None:
     assert ice.iceGatherer._connection is ice._connection is pc.ice
     assert hasattr(transceiver, "_bundled")
     assert hasattr(pc.sctp, "_bundled")
+
+
+async def test_aiortc_shows_descriptions_without_their_passwords(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, logger="aiortc.rtcpeerconnection")
+    sending(pair[0])
+    await exchange(*pair, mids())
+    shown = [each.getMessage() for each in caplog.records if "Description(" in each.getMessage()]
+    assert [text.partition("\n")[0].rpartition(" ")[2] for text in shown] == [
+        "setLocalDescription(offer)", "setRemoteDescription(offer)",
+        "setLocalDescription(answer)", "setRemoteDescription(answer)",
+    ]  # fmt: skip
+    for pc in pair:
+        assert pc.ice is not None
+        assert not any(pc.ice.local_password in text for text in shown)
+    assert all("a=ice-pwd:***" in text for text in shown)
 
 
 def test_preferences_restrict_to_one_codec_and_its_repair() -> None:

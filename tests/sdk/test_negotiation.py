@@ -436,3 +436,32 @@ def test_a_rescue_that_finds_nothing_to_offer_hears_the_next_offer() -> None:
     core.nothing_to_offer(create.token)
     offer = remote("o2", ("video", "e1"), ("application", "0"))
     assert core.remote_offer(offer, 0.3) == [Answer(offer)]
+
+
+def test_a_channel_that_waits_for_a_new_connection_asks_for_no_call_meanwhile() -> None:
+    core = Negotiation(polite=False)
+    settled(core)
+    core.connection_changed("failed", 0.0)
+    core.rebuilt(need="nothing", now_s=0.0)
+    assert core.want_offer("channel", 0.0) == []
+    core.connection_changed("failed", 0.1)  # the second attempt waits
+    for now_s in (0.1 + CHANNEL_GRACE_S, 0.5):
+        assert core.tick(now_s) == []
+        assert core.next_timer() == pytest.approx(0.1 + ATTEMPT_DELAYS_S[1])
+    assert core.tick(0.1 + ATTEMPT_DELAYS_S[1]) == [Rebuild(keep_layout=True)]
+
+
+def test_a_channel_that_waits_behind_an_offer_asks_for_no_call_meanwhile() -> None:
+    core = Negotiation(polite=False)
+    for number in range(OFFER_BURST):
+        core.remote_offer(remote(f"o{number}", ("video", "0")), 0.0)
+        core.answered(remote(f"o{number}", ("video", "0")), need="nothing", now_s=0.0)
+    assert core.want_offer("channel", 0.0) == []
+    held = remote("held", ("video", "0"))
+    assert core.remote_offer(held, 0.1) == []
+    assert core.tick(0.2) == []
+    assert core.next_timer() == pytest.approx(1.0)
+    assert core.tick(1.0) == [Answer(held)]
+    assert core.answered(held, need="channel", now_s=1.0) == []
+    (create,) = core.tick(1.0 + CHANNEL_GRACE_S)
+    assert create.with_channel

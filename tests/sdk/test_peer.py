@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from metered_realtime import MeteredPeer, SignallingClient, events, wire
+from metered_realtime import MeteredPeer, SignallingClient, events, renewal, roster, wire
 from metered_realtime.errors import (
     MeteredPeerOversizedError,
     MeteredPeerReplaceTrackError,
@@ -28,6 +28,7 @@ from metered_realtime.streams import MediaStream
 from tests.sdk.media.tracks import Scripted
 from tests.sdk.real_hub import KEY, channel, hub_url  # noqa: F401 - fixtures
 from tests.sdk.rounds import Rounds
+from tests.sdk.signalling_server import WELCOME, scripted_server
 from tests.sdk.wired import AudioStreamTrack, SmallPictures
 from tests.turn import coturn
 
@@ -668,12 +669,39 @@ async def test_alone_in_the_room_a_lost_service_is_joined_again_at_once(open_pee
     assert (await states).from_ == "reconnecting"
 
 
-async def test_a_missing_list_of_members_is_fatal_in_the_end(open_peer: Any, channel: str) -> None:  # noqa: F811
-    peer = open_peer()
-    fatal = expect(peer, events.FatalError)
-    await asyncio.sleep(0)
-    peer._give_up()
-    assert isinstance((await fatal).err, ReconcileTimeoutError)
+@pytest.mark.parametrize("renewed", [False, True], ids=["connection lost", "token renewed"])
+async def test_a_missing_list_of_members_is_asked_for_again_and_fatal_in_the_end(
+    monkeypatch: pytest.MonkeyPatch, renewed: bool
+) -> None:
+    monkeypatch.setattr(roster, "SNAPSHOT_TIMEOUT_S", 0.1)
+    for name, value in (("EARLIEST_SHARE", 0.0), ("LATEST_SHARE", 0.0), ("MIN_INTERVAL_S", 0.01)):
+        monkeypatch.setattr(renewal, name, value)
+    async with scripted_server() as server:
+        if renewed:
+            server.welcome = {**WELCOME, "serverTime": 1_700_000_000_000, "expiresAt": 1_700_000_060}
+        tokens = iter(f"token-{number}" for number in range(3))
+        async with MeteredPeer(token_provider=lambda: next(tokens), url=server.url) as peer:
+            fatal, joined = expect(peer, events.FatalError), expect(peer, events.PeerJoined)
+            await asyncio.sleep(0)
+            server.answer = lambda frame: [
+                {"type": "ack", "requestId": frame["requestId"]},
+                # None but the first connection hears who is there.
+                *([presence_of("other")] if len(server.connections) == 1 else []),
+            ]
+            await peer.join("room")
+            remote = (await joined).peer
+            if not renewed:
+                await drop(peer)
+            assert isinstance((await fatal).err, ReconcileTimeoutError)
+            assert len(server.connections) == 2
+            assert (peer.state, peer.remote_peers) == ("joined" if renewed else "reconnecting", [remote])
+            frames = [server.frames.get_nowait() for _ in range(server.frames.qsize())]
+            # Of join, with the new connection, and twice more; after a renewal perhaps once for its own sake.
+            assert [frame["type"] for frame in frames].count("subscribe") in (4, 4 + renewed)
+
+
+def presence_of(peer_id: str) -> dict[str, Any]:
+    return {"type": "presence", "channel": "room", "joined": [{"peerId": peer_id}], "left": []}
 
 
 async def test_what_happens_to_the_connection_to_the_service_is_told(open_peer: Any, channel: str) -> None:  # noqa: F811

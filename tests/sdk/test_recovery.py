@@ -138,6 +138,16 @@ def test_a_change_of_the_network_hurries_what_is_under_way() -> None:
     assert recovery.awaits_rebuild
 
 
+def test_a_network_that_never_rests_does_not_put_off_what_it_hurries() -> None:
+    recovery = connected()
+    recovery.plan(0.0, may_restart=True)
+    recovery.due(0.0)
+    recovery.plan(0.0, may_restart=True)
+    for tenth in range(1, 5):
+        recovery.network_changed(tenth / 10)
+    assert recovery.due(0.1 + NETWORK_GRACE_S) == "restart"
+
+
 def test_with_the_service_back_what_waits_is_done_soon_and_the_ladder_is_fresh() -> None:
     recovery = connected()
     recovery.signalling_up(0.0)

@@ -267,6 +267,23 @@ async def test_a_restart_that_is_taken_back_leaves_the_credentials_of_before(pai
     assert ours.state == "connected"
 
 
+@pytest.mark.parametrize(("good", "spoiled"), [("a=rtpmap:", "a=rtpmap:x"), ("a=ice-pwd:", "a=ice-pwd:?")])
+async def test_an_offer_of_a_restart_that_cannot_be_used_leaves_the_credentials_of_before(
+    pair: tuple[Recorded, Recorded], good: str, spoiled: str
+) -> None:
+    ours, theirs = pair
+    ours.wants(SmallPictures())
+    await agree(ours, theirs)
+    await until(lambda: theirs.states[-1:] == ["connected"])
+    before = aiortc_adapter.local_ufrag(theirs.pc)
+    sdp, _ = await ours.make_offer(None, with_channel=True, restart=True)
+    assert sdp is not None
+    sdp = sdp.replace(good, spoiled)
+    with pytest.raises(ValueError, match=r"no ICE credentials|invalid literal"):
+        await theirs.take_offer(sdp, read_description(sdp), restart=True)
+    assert aiortc_adapter.local_ufrag(theirs.pc) == before
+
+
 async def test_a_description_is_followed_by_the_end_of_candidates_once_gathering_is_done(
     pair: tuple[Recorded, Recorded],
 ) -> None:

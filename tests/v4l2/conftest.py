@@ -50,6 +50,12 @@ def node(link: str = BY_ID) -> str:
     return str(Path(link).resolve())
 
 
+def node_in_planes() -> str:
+    """Return the node of the second raw camera, which gives its pictures in separate planes."""
+    names = Path("/sys/class/video4linux").glob("*/name")
+    return next(f"/dev/{file.parent.name}" for file in names if file.read_text().strip() == "vivid-001-vid-cap")
+
+
 async def unplug() -> None:
     (_DRIVER / "unbind").write_text("vivid.0")
     await until(lambda: not Path(BY_ID).exists(), "the camera's name going")
@@ -77,14 +83,26 @@ def _feed(name: str, film: str, device: str, *filters: str) -> Child:
 
 async def _fed(feed: Child, device: str) -> None:
     def captures() -> bool:
+        assert feed.returncode is None, feed.log
         return "Video Capture" in run("v4l2-ctl", "--device", device, "--info").partition("Device Caps")[2]
 
     await until(captures, f"{device} becoming a camera")
-    assert feed.returncode is None, feed.log
 
 
 @pytest.fixture
-async def motion_camera() -> AsyncIterator[Child]:
+async def fresh_loopback() -> None:
+    """Both loopback nodes as after a start: the driver does not always take a second feeder."""
+    await until(lambda: modprobe("--remove") == 0, "the loopback driver going")
+    assert modprobe() == 0
+    run("udevadm", "settle")
+
+
+def modprobe(*options: str) -> int:
+    return subprocess.run(["modprobe", *options, "v4l2loopback"], check=False, capture_output=True).returncode
+
+
+@pytest.fixture
+async def motion_camera(fresh_loopback: None) -> AsyncIterator[Child]:
     """What feeds `MOTION` with Motion JPEG, 320x240."""
     async with _feed("motion", "/srv/motion.avi", MOTION) as feed:
         await _fed(feed, MOTION)
@@ -92,7 +110,7 @@ async def motion_camera() -> AsyncIterator[Child]:
 
 
 @pytest.fixture
-async def compressed_camera() -> AsyncIterator[Child]:
+async def compressed_camera(fresh_loopback: None) -> AsyncIterator[Child]:
     """What feeds `COMPRESSED` with H.264, 320x240, a key frame each second."""
     filters = ("-bsf:v", "h264_mp4toannexb,dump_extra=freq=keyframe")
     async with _feed("compressed", "/srv/compressed.mkv", COMPRESSED, *filters) as feed:

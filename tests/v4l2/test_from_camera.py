@@ -30,6 +30,7 @@ from tests.v4l2.conftest import (
     MOTION,
     PATIENCE_S,
     node,
+    node_in_planes,
     plug_in,
     set_fault,
     unplug,
@@ -92,7 +93,8 @@ async def test_raw_pictures_come_at_the_camera_s_pace(raw_camera: str, open_came
 async def test_motion_jpeg_is_decoded(motion_camera: Child, open_camera: Open) -> None:
     taken = await frames(open_camera(MOTION, width=320, height=240, fps=15), 8)
     assert {(frame.width, frame.height, frame.format.name) for frame in taken} == {(320, 240, "yuv420p")}
-    assert taken[-1].to_ndarray()[:240].std() > 20
+    luma = bytes(taken[-1].planes[0])
+    assert max(luma) - min(luma) > 150, "there is something to see"
 
 
 async def test_h264_is_decoded_where_frames_are_wanted(compressed_camera: Child, open_camera: Open) -> None:
@@ -214,7 +216,7 @@ async def test_no_camera_and_no_camera_at_all_are_one_clear_sentence(raw_camera:
     for path, kind, sentence in (
         ("/dev/video77", SourceNotFoundError, "the camera /dev/video77 is not there: is it plugged in?"),
         ("/dev/null", SourceFormatError, "the camera /dev/null is no camera that can be read: "),
-        (node(BY_PATH.replace("index0", "index1")), SourceFormatError, "in separate planes, which cannot be read here"),
+        (node_in_planes(), SourceFormatError, "in separate planes, which cannot be read here"),
         (MOTION, SourceFormatError, f"the camera {MOTION} is no camera: Motion gives no pictures to read"),
     ):
         with pytest.raises(kind) as refused:

@@ -1,10 +1,15 @@
-// Camera tiles: the picture of each stream, and honest words where there is none.
+// The grid of cameras: which tiles there are, and what each of them needs.
 
-import { element, text, write } from "./dom.js";
+import { text } from "./dom.js";
+import { fullScreen, Tile } from "./tile.js";
+import { Wishes } from "./wishes.js";
 
 const MAX_TILES = 100;
-const STALLED_AFTER_MS = 4000;
 const KEPT_AFTER_LEAVING_MS = 60000;
+// Another tab for a moment costs nothing to come back from.
+const PAGE_HIDDEN_AFTER_MS = 5000;
+// Tiles that are this near to the window are shown before they are scrolled to.
+const NEAR = "100% 0px";
 const STATES = new Set(["idle", "connecting", "live", "lost", "failed"]);
 
 /** All tiles, by the peer they come from and the camera's name. */
@@ -13,11 +18,22 @@ export class CameraGrid {
   #tiles = new Map();
   #remotes = new Map();
   #measuring = null;
+  #wishes = new Wishes();
+  #pageHiddenAt = Infinity;
+  #inView;
   #onFirstFrame;
 
   constructor(grid, onFirstFrame) {
     this.#grid = grid;
     this.#onFirstFrame = onFirstFrame;
+    this.#inView = new IntersectionObserver((entries) => this.#moved(entries), { rootMargin: NEAR });
+    const page = () => {
+      this.#pageHiddenAt = document.hidden ? performance.now() : Infinity;
+      this.ask();
+    };
+    document.addEventListener("visibilitychange", page);
+    document.addEventListener("fullscreenchange", () => this.ask());
+    page();
   }
 
   get size() {
@@ -33,7 +49,7 @@ export class CameraGrid {
       else stream.addEventListener("addtrack", ({ track }) => track.kind === "video" && hasPicture());
     });
     remote.on("stream-removed", ({ stream }) => {
-      for (const tile of this.#of(remote.id)) if (tile.streamId === stream.id) tile.detach("the stream has ended");
+      for (const tile of this.#of(remote.id)) if (tile.streamId === stream.id) tile.streamEnded();
     });
     remote.on("state-change", ({ to }) => {
       for (const tile of this.#of(remote.id)) tile.connectionState = to;
@@ -42,6 +58,7 @@ export class CameraGrid {
 
   removeRemote(remote, reason) {
     this.#remotes.delete(remote.id);
+    this.#wishes.forget(remote.id);
     for (const tile of this.#of(remote.id)) tile.leave(reason);
   }
 
@@ -52,18 +69,46 @@ export class CameraGrid {
     if (usable) this.#tile(peerId, name)?.announce(message);
   }
 
+  /** Take an `edged/gateway` message: from now on it is asked for what this page shows, and for nothing else. */
+  meet(peerId) {
+    const remote = this.#remotes.get(peerId);
+    if (!remote) return;
+    this.#wishes.met(remote);
+    this.ask();
+  }
+
+  /** Take an `edged/watching` message: the answer of a gateway. */
+  answered(peerId, message) {
+    this.#wishes.answered(peerId, message);
+    for (const tile of this.#of(peerId)) tile.quality = this.#wishes.given(peerId, tile.camera);
+  }
+
+  /** Ask every gateway for what is shown of its cameras: small pictures in a grid, the full one of a tile alone. */
+  ask() {
+    const now = performance.now();
+    const pageShown = now - this.#pageHiddenAt < PAGE_HIDDEN_AFTER_MS || !document.hidden;
+    const shown = [...this.#tiles.values()].filter((tile) => !tile.leftAt);
+    for (const peerId of this.#remotes.keys()) {
+      const wishes = new Map();
+      for (const tile of shown) {
+        if (tile.peerId !== peerId) continue;
+        tile.wish = tile.wishFor(now, pageShown, shown.length > 1);
+        wishes.set(tile.camera, tile.wish);
+      }
+      this.#wishes.ask(peerId, wishes);
+    }
+  }
+
   /** Show how things are now; what the connections say about their pictures is there the next time. */
   refresh() {
     this.#measuring ??= this.#measure().finally(() => {
       this.#measuring = null;
     });
     const now = performance.now();
+    this.ask();
     for (const [key, tile] of this.#tiles) {
       tile.show(now);
-      if (tile.leftAt && now - tile.leftAt > KEPT_AFTER_LEAVING_MS) {
-        tile.root.remove();
-        this.#tiles.delete(key);
-      }
+      if (tile.leftAt && now - tile.leftAt > KEPT_AFTER_LEAVING_MS) this.#drop(key, tile);
     }
   }
 
@@ -91,8 +136,34 @@ export class CameraGrid {
   /** Give up the tile of a camera that has left, or, for a picture, one that has none. */
   #makeRoom(hasPicture) {
     const [key, tile] = [...this.#tiles].find(([, one]) => one.leftAt || (hasPicture && !one.streamId)) ?? [];
-    tile?.root.remove();
+    return tile !== undefined && this.#drop(key, tile);
+  }
+
+  #drop(key, tile) {
+    this.#inView.unobserve(tile.root);
+    tile.root.remove();
     return this.#tiles.delete(key);
+  }
+
+  #moved(entries) {
+    const now = performance.now();
+    const tiles = new Map([...this.#tiles.values()].map((tile) => [tile.root, tile]));
+    for (const { target, isIntersecting } of entries) {
+      const tile = tiles.get(target);
+      if (tile) tile.hiddenAt = isIntersecting ? Infinity : Math.min(tile.hiddenAt, now);
+    }
+    this.ask();
+  }
+
+  /** One tile at most is large. Alone in the grid, a tile has all the width there is, and goes to the full screen. */
+  #enlarge(tile) {
+    if (this.#tiles.size === 1) {
+      fullScreen(tile.root);
+      return;
+    }
+    for (const one of this.#tiles.values()) one.isLarge = one === tile && !one.isLarge;
+    tile.root.scrollIntoView({ block: "nearest" });
+    this.ask();
   }
 
   /** The tile of a camera. One whose gateway came back under a new peer id keeps its place in the grid. */
@@ -110,152 +181,16 @@ export class CameraGrid {
       }
       if (!tile && this.#tiles.size >= MAX_TILES && !this.#makeRoom(hasPicture)) return null;
       if (!tile) {
-        tile = new Tile(camera, this.#onFirstFrame);
+        tile = new Tile(camera, this.#onFirstFrame, (one) => this.#enlarge(one));
         this.#grid.append(tile.root);
+        this.#inView.observe(tile.root);
       }
       tile.enter(peerId);
       this.#tiles.set(key, tile);
+      this.ask();
     }
     tile.gateway = gateway || tile.gateway;
     return tile;
-  }
-}
-
-class Tile {
-  root = element("article", "camera");
-  peerId = "";
-  streamId = "";
-  gateway = "";
-  leftAt = 0;
-  connectionState = "";
-  framesDecoded = 0;
-  width = 0;
-  height = 0;
-  #video = element("video");
-  #title = element("b");
-  #reason = element("span");
-  #name = element("strong");
-  #gatewayName = element("small", "gateway");
-  #facts = element("small");
-  #badge = element("span", "pill");
-  #announced = { state: "", reason: "" };
-  #ended = "";
-  #framesBefore = 0;
-  #framesPerSecond = 0;
-  #newFrameAt = 0;
-  #onFirstFrame;
-
-  constructor(camera, onFirstFrame) {
-    this.camera = camera;
-    this.#onFirstFrame = onFirstFrame;
-    Object.assign(this.#video, { muted: true, autoplay: true, playsInline: true, disablePictureInPicture: false });
-    this.#video.addEventListener("click", () => fullScreen(this.#video));
-    const picture = element("div", "picture");
-    const cover = element("div", "cover");
-    const about = element("div", "about");
-    cover.append(this.#title, this.#reason);
-    picture.append(this.#video, cover);
-    about.append(this.#name, this.#gatewayName, this.#facts, this.#badge);
-    this.root.append(picture, about);
-    write(this.#name, camera);
-    this.show(performance.now());
-  }
-
-  enter(peerId) {
-    this.peerId = peerId;
-    this.leftAt = 0;
-    this.connectionState = "";
-    this.#announced = { state: "", reason: "" };
-    this.#ended = "";
-  }
-
-  leave(reason) {
-    this.detach(reason);
-    this.leftAt = performance.now();
-  }
-
-  /** Fires again with a new object after every reconnection; the picture then comes from the new one. */
-  attach(stream, name) {
-    this.streamId = stream.id;
-    this.#ended = "";
-    this.#newFrameAt = performance.now();
-    this.#video.srcObject = stream;
-    // Autoplay of a muted video may be refused while the tab is in the background; it starts when it is shown.
-    this.#video.play().catch(() => {});
-    if (this.#video.requestVideoFrameCallback) this.#video.requestVideoFrameCallback(() => this.#firstFrame());
-    else this.#video.addEventListener("loadeddata", () => this.#firstFrame(), { once: true });
-    write(this.#name, name);
-    this.show(performance.now());
-  }
-
-  detach(reason) {
-    this.#ended = reason;
-    this.streamId = "";
-    this.#video.srcObject = null;
-    this.show(performance.now());
-  }
-
-  announce(message) {
-    this.#announced = { state: message.state, reason: text(message.reason, 300) };
-    this.show(performance.now());
-  }
-
-  get stream() {
-    return this.#video.srcObject;
-  }
-
-  measured(framesDecoded, framesPerSecond, width, height) {
-    // A new connection counts from zero again.
-    if (framesDecoded !== this.#framesBefore) {
-      this.framesDecoded += Math.max(0, framesDecoded - (framesDecoded < this.#framesBefore ? 0 : this.#framesBefore));
-      this.#framesBefore = framesDecoded;
-      this.#newFrameAt = performance.now();
-    }
-    // Nothing is decoded for a hidden tab, which says nothing about the camera.
-    if (document.hidden) this.#newFrameAt = performance.now();
-    this.#framesPerSecond = framesPerSecond;
-    this.width = width || this.width;
-    this.height = height || this.height;
-  }
-
-  show(now) {
-    const { state, reason } = this.#shown(now);
-    this.root.dataset.state = state;
-    write(this.#badge, state);
-    write(this.#title, state);
-    write(this.#reason, reason);
-    write(this.#gatewayName, this.gateway);
-    const size = this.width ? `${this.width}×${this.height}` : "";
-    const rate = this.#framesPerSecond ? ` · ${Math.round(this.#framesPerSecond)} fps` : "";
-    write(this.#facts, state === "live" ? size + rate : "");
-  }
-
-  summary() {
-    const { state, reason } = this.#shown(performance.now());
-    const { camera: name, gateway, width, height, framesDecoded } = this;
-    return { name, gateway, state, reason, width, height, framesDecoded };
-  }
-
-  /** What the tile may claim. A picture that stands still is never called live. */
-  #shown(now) {
-    const { state, reason } = this.#announced;
-    if (this.#ended) return { state: "lost", reason: this.#ended };
-    if (state === "lost" || state === "failed") return { state, reason };
-    if (!this.streamId) return { state: state === "idle" ? "idle" : "connecting", reason: reason || "waiting for the stream" };
-    const still = now - this.#newFrameAt;
-    // Pictures need no hub: they go on coming while the way to it is broken.
-    if (this.#video.videoWidth && still <= STALLED_AFTER_MS) return { state: "live", reason: "" };
-    if (this.connectionState === "reconnecting") return { state: "connecting", reason: "the connection broke, making a new one" };
-    if (!this.#video.videoWidth) return { state: "connecting", reason: reason || "waiting for the first picture" };
-    return { state: "lost", reason: `no new picture for ${Math.round(still / 1000)} s` };
-  }
-
-  #firstFrame() {
-    this.#newFrameAt = performance.now();
-    this.width = this.#video.videoWidth;
-    this.height = this.#video.videoHeight;
-    this.#onFirstFrame(this.#newFrameAt);
-    this.show(this.#newFrameAt);
   }
 }
 
@@ -272,9 +207,4 @@ async function measure(connection, tiles) {
     const entry = received.find((one) => tracks.has(one.trackIdentifier));
     if (entry) tile.measured(entry.framesDecoded ?? 0, entry.framesPerSecond ?? 0, entry.frameWidth, entry.frameHeight);
   }
-}
-
-function fullScreen(video) {
-  if (document.fullscreenElement) document.exitFullscreen();
-  else video.requestFullscreen?.().catch(() => {});
 }

@@ -104,6 +104,8 @@ function accept({ senderPeerId, data }) {
   if (!data || typeof data !== "object") return;
   if (data.type === "edged/readings") readings.accept(senderPeerId, data);
   else if (data.type === "edged/camera") cameras.announce(senderPeerId, data);
+  else if (data.type === "edged/gateway") cameras.meet(senderPeerId);
+  else if (data.type === "edged/watching") cameras.answered(senderPeerId, data);
   refresh();
 }
 

@@ -32,7 +32,7 @@ start_machine() {
         -object rng-random,id=random,filename=/dev/urandom -device virtio-rng-pci,rng=random \
         -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$machine_port-:22" -device virtio-net-pci,netdev=net \
         -virtfs "local,path=$PWD,mount_tag=tree,security_model=none,readonly=on,multidevs=remap" \
-        "$@" 9>&- &
+        "$@" 9>&- 2>"$cache/machine.log" &
     machine_pid=$!
     trap stop_machine EXIT
 }
@@ -50,14 +50,13 @@ guest_is_up() {
             guest systemctl is-system-running --wait >/dev/null </dev/null || true
             return 0
         fi
-        kill -0 "$machine_pid" 2>/dev/null || fail "the machine ended by itself"
+        kill -0 "$machine_pid" 2>/dev/null || fail "the machine ended: $(cat "$cache/machine.log")"
         sleep 0.2
     done
     fail "the machine does not answer; its console is in $cache/console.log"
 }
 
 load_cameras() {
-    # av and its codecs are read once: what the snapshot holds in memory no later run reads from disk.
     guest 'modprobe -a vivid v4l2loopback 9p 9pnet_virtio && udevadm settle && ls -l /dev/video* /dev/v4l/by-*/ && sync' >&2
 }
 
@@ -94,11 +93,12 @@ enter_tree() { # its clock stood still while it was saved
         mount -t 9p -o trans=virtio,version=9p2000.L,msize=1048576,cache=loose,ro tree '$PWD'" </dev/null
 }
 
-run_pytest() {
-    local site words=""
+run_pytest() { # every plug-in that is not needed is seconds of an emulated processor
+    local site words
     site=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
     [ "$#" -gt 0 ] || set -- tests/v4l2
     words=$(printf ' %q' "$@")
     guest "cd '$PWD' && env EDGED_TEST_V4L2=1 LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH='$PWD:$PWD/sdk:$site' \
-        python3 -m pytest --timeout 180 --durations 8$words" </dev/null
+        PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 python3 -m pytest -p pytest_asyncio.plugin -p pytest_timeout --timeout 180 \
+        --tb short --verbose --durations 5$words" </dev/null
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -52,9 +53,12 @@ class RecorderFile:
             audio = self._container.add_stream(stream.codec, rate=AUDIO_RATE, layout="stereo")
             audio.time_base = Fraction(1, AUDIO_RATE)
             return audio
-        return self._container.add_mux_stream(
-            stream.codec, width=stream.width, height=stream.height, time_base=Fraction(1, 90_000)
-        )
+        shape = {"width": stream.width, "height": stream.height, "time_base": Fraction(1, 90_000)}
+        if not stream.head:
+            return self._container.add_mux_stream(stream.codec, **shape)
+        # Without its parameter sets FFmpeg waits for the first picture of each stream, and fails if one has none.
+        with av.open(io.BytesIO(stream.head), format=stream.codec) as sets:
+            return self._container.add_stream_from_template(sets.streams.video[0], opaque=True, **shape)
 
     def write(self, sample: Sample) -> None:
         """Add a sample of one of the streams, not earlier than `start_s`."""

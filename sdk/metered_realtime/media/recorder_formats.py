@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Literal
 
-from metered_realtime.media.h264 import NAL_PPS, NAL_SPS, nal_type, split_annex_b
+from metered_realtime.media.h264 import NAL_PPS, NAL_SPS, join_annex_b, nal_type, split_annex_b
 from metered_realtime.media.h264_bits import H264Error
 from metered_realtime.media.h264_sps import parse_sps
 from metered_realtime.media.video_settings import VideoCodec
@@ -81,7 +81,7 @@ def _format_of_h264(data: bytes) -> StreamFormat | None:
         sps = parse_sps(next(nal for nal in sets if nal_type(nal) == NAL_SPS))
     except H264Error:
         return None
-    return StreamFormat("video", "h264", sps.width, sps.height, b"".join(sets))
+    return StreamFormat("video", "h264", sps.width, sps.height, join_annex_b(sets))
 
 
 def _format_of_vp8(data: bytes) -> StreamFormat | None:

@@ -19,7 +19,7 @@ LINGER_S = 5.0
 RETRY_AFTER_S = (2.0, 10.0, 60.0)
 # After a failure, writing has to work for this long before another one is news.
 HEALTHY_AFTER_S = 10.0
-# Pictures that stopped coming are not waited for: the next file begins with others, or with sound.
+# Pictures that stopped coming are not waited for: the next file begins without them. It has them again once they come.
 _PICTURES_GONE_S = 2.0
 
 WRITE_ERRORS = (OSError, ValueError)
@@ -151,20 +151,21 @@ class Writer:
         return self._retry_s is not None and now_s < self._retry_s
 
     def _streams(self, sample: Sample) -> dict[int, StreamFormat]:
-        """Return the streams of a file that would begin with this sample."""
+        """Return the streams of a file that would begin with this sample, without pictures that have stopped."""
         queued = self._interleaver.formats
         alive = self._active | queued.keys() | {sample.slot}
-        streams = {**queued, **{slot: each for slot, each in self._formats.items() if slot in alive}}
+        known = {**queued, **{slot: each for slot, each in self._formats.items() if slot in alive}}
+        streams = {
+            slot: each
+            for slot, each in known.items()
+            if sample.at_s - self._picture_s.get(slot, sample.at_s) <= _PICTURES_GONE_S
+        }
         return dict(sorted(streams.items(), key=lambda item: (item[1].kind == "audio", item[0])))
 
     def _may_begin_file(self, sample: Sample, streams: dict[int, StreamFormat]) -> bool:
-        """A file begins with a key frame of the first pictures that come, or with sound where none do."""
-        coming = [
-            slot
-            for slot, each in streams.items()
-            if each.kind == "video" and sample.at_s - self._picture_s.get(slot, sample.at_s) <= _PICTURES_GONE_S
-        ]
-        return not coming if sample.format.kind == "audio" else sample.is_key and sample.slot == min(coming)
+        """A file begins with a key frame of its first pictures, or with sound where it has none."""
+        pictures = [slot for slot, each in streams.items() if each.kind == "video"]
+        return sample.is_key and sample.slot == min(pictures, default=sample.slot)
 
     def _is_due(self, sample: Sample, streams: dict[int, StreamFormat]) -> bool:
         file = self._file

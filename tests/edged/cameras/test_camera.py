@@ -115,6 +115,33 @@ async def test_kept_warm_it_is_open_with_nobody_watching() -> None:
     assert source.count == 1
 
 
+async def test_it_opens_for_who_will_watch_and_closes_when_they_do_not_come() -> None:
+    source = FakeSource()
+    async with running(source) as watched:
+        watched.camera.prepare(wanted=True)
+        watched.camera.prepare(wanted=True)
+        life = await source.life()
+        life.show(1)
+        assert await watched.states(2) == ["connecting", "live"]
+        watched.camera.prepare(wanted=False)
+        await asyncio.wait_for(life.closed.wait(), 5)
+        watched.camera.prepare(wanted=True)
+        life = await source.life()
+        async with viewer(watched):
+            watched.camera.prepare(wanted=False)
+        await asyncio.wait_for(life.closed.wait(), 5)
+    assert source.count == 2
+
+
+async def test_two_pictures_of_one_camera_have_the_same_track_ids() -> None:
+    source = FakeSource()
+    async with running(source, audio="pcma") as watched:
+        second = Camera(
+            settings(audio="pcma"), report=lambda _state, _detail: None, on_status=lambda: None, alike=watched.camera
+        )
+        assert [track.id for track in second.tracks] == [track.id for track in watched.camera.tracks]
+
+
 async def test_viewers_keep_their_session_over_a_lost_camera_and_go_on_with_a_key_frame() -> None:
     source = FakeSource()
     async with running(source) as watched:

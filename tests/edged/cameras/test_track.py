@@ -20,6 +20,7 @@ def test_it_says_of_itself_what_the_source_behind_it_will_be() -> None:
     assert (track.kind, track.mime_type) == (EncodedVideoSource.kind, EncodedVideoSource.mime_type)
     assert track.open_reader().id == track.id
     assert track.id != Watched().track.id
+    assert CameraTrack(on_demand=lambda _watched: None, clock=lambda: 0.0, id="yard").open_reader().id == "yard"
 
 
 async def test_every_reader_reads_from_one_source() -> None:

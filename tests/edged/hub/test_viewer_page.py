@@ -31,6 +31,8 @@ STRANGE: list[Any] = [
     {"type": "edged/readings", "gateway": {}, "readings": [{"id": "i", "topic": "t" * 2000, "time_ms": 1}]},
     {"type": "edged/camera"}, {"type": "edged/camera", "camera": 1, "state": "live"},
     {"type": "edged/camera", "camera": "c", "state": "constructor"},
+    {"type": "edged/watching", "cameras": {"c": "sub"}}, {"type": "edged/gateway"}, {"type": "edged/watching"},
+    {"type": "edged/watching", "cameras": {"yard": {}, "c": "x"}},
 ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -58,6 +59,14 @@ def decoded(units: Iterable[AccessUnit], codec: str = "h264") -> list[Any]:
 def native_threads() -> int:
     """Return how many threads this process has, those of the codecs included."""
     return len(list(Path("/proc/self/task").iterdir()))
+
+
+def threads_end(*names: str) -> bool:
+    """Wait until no thread of these names is left; a source tells its thread to end, and does not wait for it."""
+    threads = [thread for thread in threading.enumerate() if thread.name in names]
+    for thread in threads:
+        thread.join(10)
+    return not any(thread.is_alive() for thread in threads)
 
 
 async def until(condition: Callable[[], Any], timeout_s: float = 10.0) -> Any:

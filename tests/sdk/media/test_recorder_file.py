@@ -42,6 +42,24 @@ def test_what_is_written_can_be_played(tmp_path: Path, suffix: str, codec: Video
     assert is_near(frames[7], GREEN)
 
 
+@pytest.mark.parametrize(("suffix", "codec"), [(".mp4", "H264"), (".mkv", "H264"), (".mkv", "VP8"), (".webm", "VP8")])
+def test_a_stream_that_brings_nothing_takes_nothing_from_the_others(
+    tmp_path: Path, suffix: str, codec: VideoCodec
+) -> None:
+    path = tmp_path / f"out{suffix}"
+    samples = pictures(30, codec)
+    file = RecorderFile(path, container_for(path.name), dict.fromkeys(range(2), samples[0].format), samples[0].at_s)
+    for sample in samples:
+        file.write(sample)
+    cut_off = tmp_path / f"cut{suffix}"
+    cut_off.write_bytes(path.read_bytes())
+    file.finish()
+    for each, at_least in ((path, 30), (cut_off, 18)):
+        with av.open(str(each)) as container:
+            assert [stream.codec_context.width for stream in container.streams.video] == [64, 64]
+            assert len(list(container.decode(video=0))) >= at_least
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_a_file_cut_off_can_be_played_up_to_its_last_second(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"

@@ -28,7 +28,7 @@ def test_another_suffix_is_refused(name: str) -> None:
 def test_a_key_frame_of_h264_tells_its_size_and_parameter_sets() -> None:
     data = annex_b(sps(width_mbs=40, height_mbs=30), pps(), idr())
     found = format_of_key(data, "H264")
-    assert found == StreamFormat("video", "h264", head=sps(width_mbs=40, height_mbs=30) + pps())
+    assert found == StreamFormat("video", "h264", head=annex_b(sps(width_mbs=40, height_mbs=30), pps()))
     assert (found.width, found.height) == (640, 480)
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -14,8 +14,26 @@ from metered_realtime import MeteredPeer, events
 from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.source import SharedSource
 from metered_realtime.media.video_source import VideoSource
-from tests.sdk.media.pictures import BLUE, GREEN, RED, array, decoded, is_near, native_threads, solid, two_peers, until
+from tests.sdk.media.pictures import (
+    BLUE,
+    GREEN,
+    RED,
+    array,
+    decoded,
+    is_near,
+    native_threads,
+    solid,
+    threads_end,
+    two_peers,
+    until,
+)
 from tests.sdk.real_hub import KEY, channel, hub_url  # noqa: F401 - fixtures
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left_to_the_next_test() -> Iterator[None]:
+    yield
+    assert threads_end("video encoder")
 
 
 def encoders() -> int:
