@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from itertools import count, pairwise
+from itertools import count
 from typing import Any
 
 import pytest
@@ -63,12 +63,6 @@ async def renewals_of(member: Member, number: int) -> None:
     await until(lambda: member.road.connections >= wanted)
 
 
-def longest_gap_ms(member: Member) -> float:
-    """Between two pictures that follow each other, by the sender's clock: a busy machine makes none."""
-    times = [float(frame.pts * frame.time_base) for frame in member.frames]
-    return max(after - before for before, after in pairwise(times)) * 1000
-
-
 @pytest.mark.parametrize("renewing", [("a",), ("z",), ("a", "z")], ids=["polite", "impolite", "both"])
 async def test_between_two_of_ours_renewed_tokens_and_cut_websockets_change_nothing(
     held: Room, early_renewals: None, renewing: tuple[str, ...]
@@ -97,7 +91,7 @@ async def test_between_two_of_ours_renewed_tokens_and_cut_websockets_change_noth
         await until(lambda member=member, enough=enough: member.received > enough)
         await member.connected()
 
-    assert max(longest_gap_ms(member) for member in members) < LONGEST_GAP_MS
+    assert max(member.longest_gap_ms() for member in members) < LONGEST_GAP_MS
     assert [(member.remote, member.remote.pc) for member in members] == before
     for member in members:
         assert len(member.all(events.Track)) == len(member.all(events.PeerJoined)) == 1

@@ -404,6 +404,15 @@ def test_a_working_connection_is_not_given_up_for_an_answer_to_another_offer() -
     assert not core.is_stable
 
 
+def test_an_answer_with_fewer_sections_than_both_hold_says_nothing() -> None:
+    core = Negotiation(polite=True)
+    settled(core)
+    (create,) = core.want_offer("media", 1.0)
+    core.offer_created(create.token, facts(), 1.0)
+    assert core.remote_answer(remote("a", ("audio", "e1")), 1.1) == []
+    assert not core.is_stable
+
+
 def test_the_sections_of_such_an_answer_are_forgotten_once_both_sides_agree() -> None:
     core = Negotiation(polite=True)
     settled(core)

@@ -76,8 +76,8 @@ async def raw_camera() -> str:
     return BY_ID
 
 
-def _feed(name: str, film: str, device: str, *filters: str) -> Child:
-    words = ("-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i", film, "-c", "copy", *filters)
+def _feed(name: str, film: str, device: str) -> Child:
+    words = ("-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i", film, "-c", "copy")
     return Child(name, ["ffmpeg", *words, "-f", "v4l2", device])
 
 
@@ -112,7 +112,6 @@ async def motion_camera(fresh_loopback: None) -> AsyncIterator[Child]:
 @pytest.fixture
 async def compressed_camera(fresh_loopback: None) -> AsyncIterator[Child]:
     """What feeds `COMPRESSED` with H.264, 320x240, a key frame each second."""
-    filters = ("-bsf:v", "h264_mp4toannexb,dump_extra=freq=keyframe")
-    async with _feed("compressed", "/srv/compressed.mkv", COMPRESSED, *filters) as feed:
+    async with _feed("compressed", "/srv/compressed.ts", COMPRESSED) as feed:
         await _fed(feed, COMPRESSED)
         yield feed

@@ -42,14 +42,16 @@ class Container:
     passes: tuple[str, ...]
 
 
-_MATROSKA = (("cluster_time_limit", str(_PIECE_MS)), ("flush_packets", "1"))
+# Nothing waits in FFmpeg for longer than that either, whatever another stream brings.
+_AT_ONCE = (("flush_packets", "1"), ("max_interleave_delta", str(_PIECE_MS * 1000)))
+_MATROSKA = (("cluster_time_limit", str(_PIECE_MS)), *_AT_ONCE)
 _CONTAINERS = {
     ".mp4": Container(
         muxer="mp4",
         options=(
             ("movflags", "frag_keyframe+empty_moov+default_base_moof"),
             ("frag_duration", str(_PIECE_MS * 1000)),
-            ("flush_packets", "1"),
+            *_AT_ONCE,
         ),
         video="H264",
         audio="aac",

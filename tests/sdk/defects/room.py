@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import jwt
@@ -149,6 +150,7 @@ class Member:
         self.told: list[Any] = []
         self.frames: deque[Any] = deque(maxlen=400)
         self.received = 0
+        self.picture_times_s: deque[float] = deque(maxlen=10_000)
         self.readers: list[asyncio.Task[None]] = []
         for event_type in (events.PeerLeft, events.Data, events.FatalError):
             peer.on(event_type, self.told.append)
@@ -167,6 +169,12 @@ class Member:
         async for frame in iter_frames(track):
             self.received += 1
             self.frames.append(frame)
+            if hasattr(frame, "width"):
+                self.picture_times_s.append(float(frame.pts * frame.time_base))
+
+    def longest_gap_ms(self) -> float:
+        """Between two pictures that followed each other, by the sender's clock: a busy machine makes none."""
+        return max(after - before for before, after in pairwise(self.picture_times_s)) * 1000
 
     def all(self, event_type: type[Any]) -> list[Any]:
         return [event for event in self.told if isinstance(event, event_type)]
