@@ -25,9 +25,10 @@ class Handover:
         awaited: set[tuple[str, Quality]] = set()
         for name, wish in choice.items():
             now = before.get(name, "none")
-            if wish in (now, "none") or now == "none" or not self._is_live(name, now) or self._is_live(name, wish):
-                given[name] = wish
-            else:
+            given[name] = wish
+            if wish == "none" or now == "none":
+                continue
+            if wish != now and self._is_live(name, now) and not self._is_live(name, wish):
                 given[name] = now
                 awaited.add((name, wish))
         self._given[peer_id] = given

@@ -137,9 +137,8 @@ async def test_cameras_are_listed_by_their_lasting_names(
     assert found[COMPRESSED].name == "Compressed"
 
 
-async def test_a_camera_is_opened_by_its_port_and_by_chance(raw_camera: str, open_camera: Open) -> None:
+async def test_a_camera_is_opened_by_the_name_of_its_port(raw_camera: str, open_camera: Open) -> None:
     assert len(await frames(open_camera(BY_PATH), 2)) == 2
-    # Both at once would be one too many for one camera.
     assert node(BY_PATH) == node(BY_ID)
 
 

@@ -18,6 +18,8 @@ from metered_realtime.media.v4l2_formats import H264, choose_mode, is_usable
 
 # A camera that is there and gives no picture for this long is opened again.
 STALL_S = 10.0
+# Some drivers have dozens of formats: what is missing is told by a few.
+_MAX_NAMES = 6
 # How soon the thread sees that it is to end.
 _POLL_S = 0.2
 
@@ -82,7 +84,7 @@ class CameraSource:
         modes = device.modes(width=self._width, height=self._height)
         mode = choose_mode(modes, width=self._width, height=self._height, fps=self._fps, passthrough=self._passthrough)
         if mode is None:
-            found = ", ".join(dict.fromkeys(mode.fourcc for mode in modes)) or "nothing"
+            found = _some_names(list(dict.fromkeys(mode.fourcc for mode in modes)))
             wanted = "no H264 to be passed through" if self._passthrough else "no format that can be used here"
             raise SourceFormatError(f"{where} gives {wanted}, but {found}")
         picture = device.set_up(mode, fps=self._fps)
@@ -108,3 +110,8 @@ class CameraSource:
                 sink.unit_from_thread(unit)
 
         return take
+
+
+def _some_names(names: list[str]) -> str:
+    more = [f"{len(names) - _MAX_NAMES} more"] if len(names) > _MAX_NAMES else []
+    return ", ".join([*names[:_MAX_NAMES], *more]) or "nothing"

@@ -30,7 +30,7 @@ class ReceivedTrack(MediaStreamTrack):
         self._frames: deque[Any] = deque()
         self._arrived = asyncio.Event()
         self.dropped_frames = 0
-        self._is_read = False
+        self._is_read = self._is_taken_encoded = False
         self._taps: list[RelayReader] = []
 
     def open_tap(self, *, max_queued: int | None = None) -> MediaStreamTrack:
@@ -52,7 +52,14 @@ class ReceivedTrack(MediaStreamTrack):
             await self._gate.codec_known.wait()
         if self.readyState != "live":
             raise MediaStreamError
+        self._is_taken_encoded = True
+        self._rest()
         return self._gate.encoded
+
+    def _rest(self) -> None:
+        """Decode no more where nobody looks at the frames."""
+        if self._gate is not None and self._is_taken_encoded and not self._taps and not self._is_read:
+            self._gate.close()
 
     def request_key_frame(self) -> None:
         """Ask the sender for a picture that needs no other (RFC 4585 section 6.3.1)."""
@@ -70,8 +77,7 @@ class ReceivedTrack(MediaStreamTrack):
     def _left(self, tap: RelayReader) -> None:
         if tap in self._taps:
             self._taps.remove(tap)
-        if self._gate is not None and not self._taps and not self._is_read:
-            self._gate.close()
+        self._rest()
 
     def put(self, frame: Any) -> None:
         """Add a decoded frame; None ends the track."""
@@ -82,7 +88,8 @@ class ReceivedTrack(MediaStreamTrack):
             return
         for tap in tuple(self._taps):
             tap.offer(frame)
-        if len(self._frames) >= MAX_QUEUED[self.kind]:
+        # Sound that nobody reads yet must not get ahead of the pictures: aiortc's MediaRecorder fails on it.
+        if len(self._frames) >= (1 if self.kind == "audio" and not self._is_read else MAX_QUEUED[self.kind]):
             self._frames.popleft()
             self.dropped_frames += 1
         self._frames.append(frame)

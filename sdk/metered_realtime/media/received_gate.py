@@ -1,4 +1,4 @@
-"""What one received section brings, on its way to the decoder: bounded, and pictures only if somebody looks."""
+"""What one received section brings, on its way to the decoder: bounded, and left out where it is taken as it came."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ MAX_QUEUED = {"video": 60, "audio": 100}
 class DecoderGate:
     """Stands where aiortc's receiver expects a `queue.Queue`: `put` is called in the event loop, `get` in its thread.
 
-    Pictures are kept encoded, from the last key frame on, for whoever takes them so (`encoded`); they are decoded
-    between `open()` and `close()`. Sound is cheap and always decoded.
+    Pictures can be had encoded (`encoded`). They are decoded but for the time between `close()` and `open()`, when
+    those from the last key frame on are kept. Sound is cheap and always decoded.
     """
 
     def __init__(
@@ -31,8 +31,8 @@ class DecoderGate:
         self._want_key_frame = want_key_frame
         self._clock = clock
         self._queue: queue.Queue[Any] = queue.Queue()
-        self._is_open = kind != "video"
-        self._waits_for_key = kind == "video"
+        self._is_open = True
+        self._waits_for_key = False
         self._group: deque[Any] = deque(maxlen=MAX_QUEUED[kind])
         self.encoded: EncodedVideoSource | None = None
         self.codec_known = asyncio.Event()
@@ -59,8 +59,10 @@ class DecoderGate:
 
     def end_track(self) -> None:
         """The track has ended, encoded as well as decoded; what comes from now on belongs to another."""
-        self.close()
-        self._group.clear()
+        if not self._is_open:
+            self._is_open = True  # still waiting for a key frame: the decoder has missed pictures
+            self._group.clear()
+            self._want_key_frame()
         if self.encoded is not None:
             self.encoded.stop()
             self.encoded = None

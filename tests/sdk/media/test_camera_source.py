@@ -117,6 +117,11 @@ async def test_a_camera_without_h264_is_not_passed_through() -> None:
     assert "YUYV, MJPG" in str(error)
 
 
+async def test_of_many_formats_a_few_are_named() -> None:
+    many = FakeCamera({f"Y{number}": [(64, 48, [30])] for number in range(40)})
+    assert str(await first_error(live(many))).endswith("but Y0, Y1, Y2, Y3, Y4, Y5, 34 more")
+
+
 @pytest.mark.parametrize(
     ("camera", "says"),
     [

@@ -110,8 +110,12 @@ async def test_a_second_reader_that_leaves_ends_the_decoding_it_began() -> None:
 
     def decoded_of_one_more() -> int:
         gate.put((codec, SimpleNamespace(data=b"\x00", timestamp=0)))
-        return gate._queue.qsize()
+        return gate._queue.qsize() - before
 
+    before = 0
+    assert decoded_of_one_more() == 1
+    await track.encoded()
+    before = gate._queue.qsize()
     first, second = track.open_tap(), track.open_tap()
     reading = [asyncio.create_task(tap.recv()) for tap in (first, second)]
     await asyncio.sleep(0)
@@ -121,7 +125,7 @@ async def test_a_second_reader_that_leaves_ends_the_decoding_it_began() -> None:
     assert decoded_of_one_more() == 1
     reading.append(asyncio.create_task(track.recv()))
     await asyncio.sleep(0)
-    count = gate._queue.qsize()
+    count = gate._queue.qsize() - before
     third = track.open_tap()
     reading.append(asyncio.create_task(third.recv()))
     await asyncio.sleep(0)
