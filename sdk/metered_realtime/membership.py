@@ -17,6 +17,8 @@ _log = logging.getLogger(__name__)
 
 # A member that takes a new connection to the service is listed as gone and as there right behind that (protocol 15.1).
 LEAVE_GRACE_S = 0.05
+# And where we take a new one ourselves at that moment, the list of members has to come first.
+RENEWED_LEAVE_GRACE_S = 2.0
 
 
 class Membership:
@@ -72,7 +74,13 @@ class Membership:
     def welcomed(self, own_id: str, now_s: float, *, is_reconnect: bool) -> bool:
         """A connection was accepted. True: nothing has to be awaited before we are a member again."""
         self._is_renamed = self._is_renamed or self.own_id not in (None, own_id)
-        return self._roster.welcomed(own_id, now_s, is_reconnect=is_reconnect)
+        is_known = self._roster.welcomed(own_id, now_s, is_reconnect=is_reconnect)
+        if is_reconnect:
+            for peer_id, leaving in self._leaving.items():  # word that they came goes to this connection now
+                leaving.cancel()
+                loop = asyncio.get_running_loop()
+                self._leaving[peer_id] = loop.call_later(RENEWED_LEAVE_GRACE_S, self._remove, peer_id)
+        return is_known
 
     def take(self, joined: Iterable[PresencePeer], left: Iterable[PresencePeer]) -> RosterChange:
         """Take in a presence frame; `admit` carries it out."""
@@ -98,6 +106,9 @@ class Membership:
                 self._links[member.peer_id].returned(member.metadata)
             elif self._is_open() and member.peer_id not in self._links:
                 self._admit(member)
+        if change.is_snapshot:
+            for peer_id in tuple(self._leaving):
+                self._remove(peer_id)
         for peer_id in change.left:
             link = self._links.get(peer_id)
             if change.is_snapshot or link is None or not link.is_connected:

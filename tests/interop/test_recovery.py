@@ -27,7 +27,7 @@ from tests.sdk.defects.room import Road, Room, hub_with_secrets, plain_room, roo
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
 KINDS = ("ours", "official", "chromium")
-AT_ONCE = 4
+AT_ONCE = 2
 Ids = Literal["new", "ours polite", "other polite"]
 ALL_IDS: tuple[Ids, ...] = ("new", "ours polite", "other polite")
 Told = Literal["at once", "held", "hidden"]

@@ -195,6 +195,7 @@ async def test_a_page_that_is_closed_and_opened_again_sees_and_is_seen_again(
     for _ in range(2):
         async with page_of(browser) as page:
             road = await join(page, held, "m-page", send=sends)
+            await page.wait_for("return remotes.has(arg)", ours)
             await more_pictures(page, ours)
             if sends:
                 await member.sees(320)

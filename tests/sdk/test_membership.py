@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from metered_realtime.frames import PresencePeer
-from metered_realtime.membership import Membership
+from metered_realtime.membership import LEAVE_GRACE_S, Membership
 from metered_realtime.roster import MAX_PEERS
 
 
@@ -253,4 +253,26 @@ async def test_the_wait_for_the_list_asks_again_and_then_gives_up() -> None:
     roster._snapshot_by = loop.time() - 1.0
     await channel.members.await_snapshot(lambda: asked.append("again"), lambda: asked.append("give up"))
     assert asked == ["again", "again", "give up"]
+    await channel.members.aclose(1.0)
+
+
+async def test_who_takes_a_new_connection_while_we_do_stays() -> None:
+    channel = Channel()
+    channel.presence(joined=("a",))
+    channel.presence(left=("a",))
+    channel.members.welcomed("m", 1.0, is_reconnect=True)
+    await asyncio.sleep(2 * LEAVE_GRACE_S)  # the list of members takes longer than that to come
+    channel.presence(joined=("a",))
+    assert channel.made["a"].calls == ["start", "returned"]
+    assert channel.events == ["+a"]
+    await channel.members.aclose(1.0)
+
+
+async def test_who_is_not_in_the_list_after_our_own_renewal_has_gone() -> None:
+    channel = Channel()
+    channel.presence(joined=("a", "b"))
+    channel.presence(left=("a",))
+    channel.members.welcomed("m", 1.0, is_reconnect=True)
+    channel.presence(joined=("b",))
+    assert channel.events == ["+a", "+b", "-a"]
     await channel.members.aclose(1.0)

@@ -58,7 +58,7 @@ async def test_wrong_camera_password_is_told_once_and_readings_flow(site: Site) 
 async def test_camera_without_h264_says_what_it_found(site: Site, path: str, codec: str) -> None:
     broker, _, camera = await site.start_broker(), await site.start_hub(), await site.start_camera()
     cameras = {
-        "barn": {"source": camera.url + path, "keep_warm": True},
+        "barn": {"source": camera.url + path, "keep_warm": True, "transcode": "never"},
         "yard": {"source": f"{camera.url}/cam"},
     }
 
