@@ -146,8 +146,8 @@ class CameraSettings:
     name: str = setting("", "Name of the camera (the key in the file).", check=checks.name_fault)
     source: Secret = required(
         'Where the picture comes from: rtsp://host/path or rtsps://host/path, "v4l2:/dev/video0" (better a path in '
-        '/dev/v4l/by-id), "file:/path.mp4" (repeated), "exec:COMMAND" that writes H.264 to its standard output, or '
-        '"test:" for a built-in picture.',
+        '/dev/v4l/by-id), "libcamera:" for the camera of a Raspberry Pi, "file:/path.mp4" (repeated), "exec:COMMAND" '
+        'that writes H.264 to its standard output, or "test:" for a built-in picture.',
         check=checks.camera_source_fault,
     )
     sub: Secret = setting(
@@ -165,6 +165,17 @@ class CameraSettings:
         choices=("none", "opus", "pcma", "pcmu"),
     )
     tls_verify: bool = setting(True, "Accept only a certificate that this machine trusts (rtsps://).")
+    tls_ca_file: str = setting(
+        "",
+        "Certificates (PEM) that a camera's is judged by, or its own; empty: those this machine trusts.",
+        is_path=True,
+    )
+    onvif: str = setting(
+        "",
+        'Ask the camera by ONVIF for a key frame when a viewer needs one, with its login: "auto" for '
+        "http://HOST/onvif/device_service, or that address. Empty: never.",
+        check=checks.onvif_fault,
+    )
     transport: str = setting(
         "auto",
         "How an RTSP camera sends: inside its TCP connection, over UDP, or auto (UDP where it refuses TCP).",
@@ -186,11 +197,19 @@ class CameraSettings:
     controls: Mapping[str, Any] = section(
         lambda: MappingProxyType({}),
         "Controls of a local camera, set when it is opened, for example {brightness: 128}; `edged probe DEVICE` "
-        "lists them.",
+        "lists them. With libcamera: options of rpicam-vid, for example {rotation: 180}.",
     )
-    bitrate_kbps: int = setting(2000, "Bit rate of what is encoded here.", minimum=10, maximum=200_000)
+    bitrate_kbps: int = setting(
+        2000,
+        "Bit rate of what is encoded here, and asked of a local camera's own encoder.",
+        minimum=10,
+        maximum=200_000,
+    )
     encoder: str = setting(
-        "", "Encoder of FFmpeg to try first, for example h264_v4l2m2m; empty: software.", check=checks.encoder_fault
+        "auto",
+        "What encodes here: auto (hardware that proves to work, else software), software, or the name of an encoder "
+        "of FFmpeg to try first, for example h264_v4l2m2m.",
+        check=checks.encoder_fault,
     )
     channel: str = setting("", "Channel the camera is shown in; empty: `hub.channel`.", check=checks.channel_fault)
     linger_s: float = setting(10.0, "Seconds the camera stays open after its last viewer.", minimum=0, maximum=3600)
@@ -204,12 +223,14 @@ class CameraSettings:
 
     def cross_faults(self) -> Iterator[tuple[str, str]]:
         """Find a camera user given twice, a password without a user, and what nobody would ask for."""
-        for control, value in self.controls.items():
-            if not isinstance(value, int):
-                yield f"controls.{control}", "is no whole number; give one, or true or false"
         kind, sub_kind = (checks.camera_source_kind(one.reveal()) for one in (self.source, self.sub))
-        if self.controls and "v4l2" not in (kind, sub_kind):
-            yield "controls", "are of use with a v4l2: source only; remove them"
+        for control, value in self.controls.items():
+            if fault := checks.control_fault(control, value, kinds=(kind, sub_kind)):
+                yield f"controls.{control}", fault
+        if self.controls and not {"v4l2", "libcamera"} & {kind, sub_kind}:
+            yield "controls", "are of use with a v4l2: or libcamera: source only; remove them"
+        if self.onvif and not {*_RTSP} & {kind, sub_kind}:
+            yield "onvif", "is of use with an rtsp:// source only; remove it"
         if self.sub and self.sub.reveal().strip() == self.source.reveal().strip() and kind != "test":
             yield "sub", "is the same as source; give the camera's smaller stream, or remove it"
         if self.audio != "none" and kind not in _RTSP:

@@ -17,8 +17,16 @@ _MAX_TOPIC_BYTES = 65535
 _MAX_NAME = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _CAMERA_SCHEMES = frozenset({"rtsp", "rtsps"})
+_LIBCAMERA = re.compile(r"[0-9]?\Z")
+_OPTION_VALUE = re.compile(r"[A-Za-z0-9.,+-]{1,64}\Z")
+# Options of rpicam-vid that change the picture. Those that name files, or where it goes, are not among them.
+RPICAM_OPTIONS = frozenset({
+    "autofocus-mode", "autofocus-range", "autofocus-speed", "autofocus-window", "awb", "awbgains", "brightness",
+    "contrast", "denoise", "ev", "exposure", "flicker-period", "gain", "hdr", "hflip", "lens-position", "level",
+    "low-latency", "metering", "mode", "profile", "roi", "rotation", "saturation", "sharpness", "shutter", "vflip",
+})  # fmt: skip
 _PATH_EXAMPLES = {"v4l2": "v4l2:/dev/video0", "file": "file:/srv/clip.mp4"}
-_ENCODER = re.compile(r"(h264_[a-z0-9]{2,20}|libx264|libopenh264)\Z")
+_ENCODER = re.compile(r"(auto|software|h264_[a-z0-9]{2,20}|libx264|libopenh264)\Z")
 # The first / ? or # ends the host; an '@' behind it is most likely the end of a login.
 _CUT_LOGIN = re.compile(r"[^/?#]*(/[^?]*@|[?#].*@)")
 
@@ -71,10 +79,12 @@ def camera_source_fault(source: str) -> str:
         return "" if rest.startswith("/") else f"names no file by its whole path; for example {_PATH_EXAMPLES[kind]}"
     if kind == "exec":
         return _command_fault(rest)
+    if kind == "libcamera":
+        return "" if _LIBCAMERA.match(rest) else "names no camera of libcamera; write libcamera: or libcamera:1"
     if kind not in _CAMERA_SCHEMES or not rest.startswith("//"):
         return (
-            "not a camera source; give rtsp://host/path, rtsps://host/path, v4l2:/dev/video0, file:/path.mp4, "
-            'exec:COMMAND, or "test:" for a built-in picture'
+            "not a camera source; give rtsp://host/path, rtsps://host/path, v4l2:/dev/video0, libcamera:, "
+            'file:/path.mp4, exec:COMMAND, or "test:" for a built-in picture'
         )
     if _CUT_LOGIN.match(rest.removeprefix("//")):
         return "a password with / ? or # cuts the address short; give it as `password`, its user as `username`"
@@ -100,10 +110,36 @@ def _command_fault(command: str) -> str:
     return ""
 
 
+def control_fault(control: str, value: object, *, kinds: tuple[str, ...]) -> str:
+    """Check a control of a local camera (a whole number), or an option of rpicam-vid."""
+    if "libcamera" not in kinds:
+        return "" if isinstance(value, int) else "is no whole number; give one, or true or false"
+    option = control.replace("_", "-")
+    if option not in RPICAM_OPTIONS:
+        return f"no option that changes the picture of rpicam-vid; those are {', '.join(sorted(RPICAM_OPTIONS))}"
+    if isinstance(value, bool | int | float) or (isinstance(value, str) and _OPTION_VALUE.match(value)):
+        return ""
+    return "is no value for an option of rpicam-vid; give a number, a word, or true"
+
+
+def onvif_fault(onvif: str) -> str:
+    """Check the address of a camera's ONVIF service: empty, "auto", or http(s)://HOST[:PORT][/PATH]."""
+    if onvif in {"", "auto"}:
+        return ""
+    parts = _split(onvif)
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
+        return "not the address of an ONVIF service; write auto, or http://HOST/onvif/device_service"
+    if parts.username is not None or parts.password is not None:
+        return "an address must not hold a login; the camera's username and password are used"
+    if _has_control_characters(onvif) or " " in onvif or parts.query or parts.fragment:
+        return "only scheme, host, port and path are given; for example http://HOST/onvif/device_service"
+    return ""
+
+
 def encoder_fault(encoder: str) -> str:
-    """Check the name of an H.264 encoder as FFmpeg writes it."""
+    """Check how is encoded: auto, software, or the name of an H.264 encoder as FFmpeg writes it."""
     if encoder and not _ENCODER.match(encoder):
-        return "not the name of an H.264 encoder; it looks like h264_v4l2m2m, h264_vaapi or libx264"
+        return "not the name of an H.264 encoder; write auto, software, or a name like h264_v4l2m2m or h264_vaapi"
     return ""
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from edged.cameras.demand import Demand
 from edged.cameras.errors import CameraError, UnshowableError, owner_error
-from edged.cameras.pictures import Pictures, Road, can_be_encoded, open_pictures
+from edged.cameras.pictures import MakesKeyFrames, Pictures, Road, can_be_encoded, open_pictures
 from edged.cameras.sound import CameraSound
 from edged.cameras.state import CameraStatus, idle, next_status
 from edged.cameras.track import CameraTrack
@@ -52,7 +52,10 @@ class Camera:
         self.name = settings.name
         self.settings = settings
         self.track: CameraTrack = CameraTrack(
-            on_demand=self._watched, clock=clock, id=alike.track.id if alike else None
+            on_demand=self._watched,
+            on_key_frame_wanted=self._want_key_frame,
+            clock=clock,
+            id=alike.track.id if alike else None,
         )
         self.sound: CameraSound | None = (
             None if settings.audio == "none" else _sound_of(settings, alike.sound if alike else None)
@@ -65,6 +68,7 @@ class Camera:
         self._wall_ms = wall_ms
         self._sleep = sleep
         self._demand = Demand(linger_s=settings.linger_s, keep_warm=settings.keep_warm)
+        self._pictures: Pictures | None = None
         self._is_read = self._is_prepared = False
         self._changed = asyncio.Event()
         self._not_before_s = clock()
@@ -104,6 +108,7 @@ class Camera:
             self._not_before_s = self._clock() + (error.retry_after_s or 0.0)
             raise
         finally:
+            self._pictures = None
             self.track.rebase()
 
     async def _show_somehow(self, up: Callable[[str], None]) -> None:
@@ -126,6 +131,7 @@ class Camera:
     async def _show(self, road: Road, up: Callable[[str], None]) -> None:
         known: VideoDescription | None = None
         async with self._open_source(self.settings, road) as pictures:
+            self._pictures = pictures
             _check(pictures.video)
             if self.sound is not None:
                 self.sound.follow(pictures)
@@ -143,6 +149,11 @@ class Camera:
         if wanted != self._is_prepared:
             self._is_prepared = wanted
             self._demand_changed()
+
+    def _want_key_frame(self) -> bool:
+        """A viewer needs one; False where it is better given the last group of pictures again."""
+        pictures: object = self._pictures
+        return isinstance(pictures, MakesKeyFrames) and pictures.request_key_frame()
 
     def _watched(self, watched: bool) -> None:
         self._is_read, self._is_prepared = watched, self._is_prepared and not watched

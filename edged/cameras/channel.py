@@ -9,6 +9,7 @@ from typing import Any
 
 from edged.cameras.announcements import Announcements
 from edged.cameras.camera import Camera, Open
+from edged.cameras.link_choice import LinkWaits
 from edged.cameras.membership import Membership
 from edged.cameras.pictures import open_pictures
 from edged.cameras.qualities import Qualities
@@ -45,11 +46,14 @@ class CameraChannel:
         open_peer: Callable[[], MeteredPeer],
         report: Callable[[str], Report] = lambda _name: _ignore,
         open_source: Open = open_pictures,
+        waits: LinkWaits = LinkWaits(),  # noqa: B008 - a frozen value
     ) -> None:
         self._channel = channel
         self._gateway = gateway
         self._open_peer = open_peer
         self._report = report(f"channel {channel}")
+        self._waits = waits
+        self._viewers = ""
         self._camera_changed: Callable[[], None] | None = None
         self._cameras = {
             settings.name: Qualities(
@@ -77,7 +81,14 @@ class CameraChannel:
     async def run(self, up: Callable[[str], None]) -> None:
         """Be a member of the channel until the link ends for good; raises what ended it."""
         peer = self._open_peer()
-        membership = Membership(peer, self._news, self._cameras, self._message_of)
+        membership = Membership(
+            peer,
+            self._news,
+            self._cameras,
+            self._message_of,
+            on_viewers=partial(self._tell_viewers, peer),
+            waits=self._waits,
+        )
         self._camera_changed = membership.camera_changed
         try:
             await peer.join(self._channel, media="send")  # nothing that viewers or other gateways send is taken
@@ -88,19 +99,20 @@ class CameraChannel:
             await self._announce(membership)
         finally:
             self._camera_changed = None
+            self._viewers = ""
             membership.end()
             await peer.close()
 
     @property
     def _joined(self) -> str:
-        return f"joined channel {self._channel}"
+        return f"joined channel {self._channel}{self._viewers}"
 
     async def _announce(self, membership: Membership) -> None:
         """Tell the states of the cameras to the others, and those of the link to the operator."""
 
         def tell(state: str, detail: str) -> None:
             if state != "connecting":  # it stays lost until it is back
-                self._report(state, detail)
+                self._report(state, self._joined if state == "live" else detail)
 
         words = keep_running(f"channel {self._channel}", partial(membership.watch_link, self._joined), report=tell)
         watcher = asyncio.create_task(words, name=f"link of channel {self._channel}")
@@ -109,6 +121,12 @@ class CameraChannel:
         finally:
             watcher.cancel()
             await asyncio.wait([watcher])
+
+    def _tell_viewers(self, peer: MeteredPeer, viewers: str) -> None:
+        """Tell the operator who watches; while the link is down, that is the news."""
+        self._viewers = viewers
+        if peer.state == "joined":
+            self._report("live", self._joined)
 
     def _tell_all(self, camera: str, quality: Quality) -> None:
         self._news.changed(_news_of(camera, quality))

@@ -1,5 +1,5 @@
-"""A program as a camera (`source: exec:COMMAND`): it writes H.264 to its standard output and is ended with all it
-started. Only the settings file can name one."""
+"""A program as a camera (`source: exec:COMMAND`, `libcamera:`): it writes H.264 to its standard output and is ended
+with all it started. Only the settings file can name one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import contextlib
 import os
 import shlex
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Self
 
 from edged.cameras.errors import CameraError
@@ -28,11 +28,15 @@ _MISSING_S = 10.0
 
 
 class CommandPictures:
-    """An async context manager with the shape of an RTSP client; leaving it ends the program's process group."""
+    """An async context manager with the shape of an RTSP client; leaving it ends the program's process group.
 
-    def __init__(self, command: str, *, timeout_s: float) -> None:
-        self._words = shlex.split(command)
-        self._redact = Redactor((command,))
+    `command` is a line as a shell reads it, or its words.
+    """
+
+    def __init__(self, command: str | Sequence[str], *, timeout_s: float, road: str = "") -> None:
+        self._words = shlex.split(command) if isinstance(command, str) else [*command]
+        self._redact = Redactor((command,) if isinstance(command, str) else ())
+        self.road = road
         self._timeout_s = timeout_s
         self._queue = UnitQueue()
         self._stream = H264Stream()
@@ -45,11 +49,6 @@ class CommandPictures:
     def video(self) -> VideoDescription:
         """What is known of the picture."""
         return self._queue.video
-
-    @property
-    def road(self) -> str:
-        """Part of `Pictures`."""
-        return ""
 
     def access_units(self) -> AsyncIterator[AccessUnit]:
         """Iterate over the pictures. Raises CameraError when the program ends or is silent."""
@@ -92,7 +91,9 @@ class CommandPictures:
         while True:
             wait_s = _PAUSE_S if is_fresh else max(0.0, heard_s + self._timeout_s - loop.time())
             try:
-                data = await asyncio.wait_for(pipe.read(_READ_BYTES), wait_s)
+                # Not asyncio.wait_for: before Python 3.12 it forgets a cancellation that comes together with data.
+                async with asyncio.timeout(wait_s):
+                    data = await pipe.read(_READ_BYTES)
             except TimeoutError:
                 if not is_fresh:
                     self._queue.end(CameraError(self._sentence(f"sent no picture for {self._timeout_s:g} s")))
@@ -121,8 +122,7 @@ class CommandPictures:
             await asyncio.wait_for(self._process.wait(), _END_S)
         await asyncio.sleep(0)  # its last words may still be on the way
         code = self._process.returncode
-        how = "closed its output" if code is None else f"ended with status {code}" if code else "ended"
-        self._queue.end(CameraError(self._sentence(how)))
+        self._queue.end(CameraError(self._sentence(_how_it_ended(code))))
 
     async def _listen(self, pipe: asyncio.StreamReader) -> None:
         """Keep the last line it said: that is where programs tell what is wrong."""
@@ -148,3 +148,11 @@ class CommandPictures:
                 await asyncio.wait_for(process.wait(), _END_S)
                 if number == signal.SIGKILL:
                     return
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code is None:
+        return "closed its output"
+    if code < 0:
+        return f"was ended by signal {-code}"
+    return f"ended with status {code}" if code else "ended"

@@ -10,6 +10,7 @@ from typing import Any
 from edged.cameras.announcements import Announcements
 from edged.cameras.errors import LinkLostError
 from edged.cameras.handover import Handover
+from edged.cameras.link_choice import LinkWaits
 from edged.cameras.qualities import Qualities
 from edged.cameras.watch_messages import GATEWAY_TYPE, WATCH_TYPE, is_gateway
 from edged.cameras.watchers import Watchers
@@ -20,6 +21,7 @@ from metered_realtime import (
     MeteredRealtimeError,
     PeerJoined,
     PeerLeft,
+    PeerLinkChange,
     RemotePeer,
     StateChange,
 )
@@ -29,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 class Membership:
     """From before the peer joins to the link's end. `message_of` gives the present text of a piece of news,
-    `cameras` are by name."""
+    `cameras` are by name; `on_viewers` is told who watches, in words that go on a sentence, whenever that changes."""
 
     def __init__(
         self,
@@ -37,12 +39,21 @@ class Membership:
         news: Announcements,
         cameras: Mapping[str, Qualities],
         message_of: Callable[[str], dict[str, Any]],
+        *,
+        on_viewers: Callable[[str], None] = lambda _viewers: None,
+        waits: LinkWaits = LinkWaits(),  # noqa: B008 - a frozen value
     ) -> None:
         self._peer = peer
         self._news = news
         self._cameras = cameras
         self._message_of = message_of
-        self._watchers = Watchers({name: "sub" in camera.streams for name, camera in cameras.items()})
+        self._on_viewers = on_viewers
+        self._viewers = ""
+        self._watchers = Watchers(
+            {name: "sub" in camera.streams for name, camera in cameras.items()},
+            lowerable=lambda name: cameras[name].lowerable_bps,
+            waits=waits,
+        )
         self._handover = Handover(lambda name, quality: cameras[name].is_live(quality))
         self._remotes: dict[str, RemotePeer] = {}
         self._awake = asyncio.Event()
@@ -52,6 +63,7 @@ class Membership:
         peer.on(FatalError, self._end)
         peer.on(PeerJoined, self._arrived)
         peer.on(PeerLeft, self._gone)
+        peer.on(PeerLinkChange, self._link_changed)
         peer.on(Data, self._heard)
         peer.on(StateChange, self._moved)
 
@@ -97,6 +109,7 @@ class Membership:
         if (answer := self._watchers.take(asyncio.get_running_loop().time())) is not None:
             self._give(answer[0])
             self._keep_open()
+            self._count_viewers()
             return answer
         news = self._news.take()
         return None if news is None else (news[0], self._message_of(news[1]))
@@ -105,7 +118,8 @@ class Membership:
         self._awake.clear()
         due_in_s = self._watchers.due_in_s(asyncio.get_running_loop().time()) if self._peer.state == "joined" else None
         try:
-            await asyncio.wait_for(self._awake.wait(), due_in_s)
+            async with asyncio.timeout(due_in_s):
+                await self._awake.wait()
         except TimeoutError:
             return
 
@@ -127,6 +141,14 @@ class Membership:
             for quality, picture in camera.cameras.items():
                 picture.prepare(wanted=(name, quality) in awaited)
 
+    def _count_viewers(self) -> None:
+        viewers, slow = self._watchers.counts
+        words = f", {viewers} viewer{'' if viewers == 1 else 's'}" if viewers else ""
+        words += f", {slow} on a slow link" if slow else ""
+        if words != self._viewers:
+            self._viewers = words
+            self._on_viewers(words)
+
     # From the peer -----------------------------------------------------------------------------------
 
     def _end(self, event: FatalError) -> None:
@@ -139,6 +161,7 @@ class Membership:
         self._watchers.arrived(peer_id, is_gateway=is_gateway(event.peer.metadata))
         self._give(peer_id)
         self._news.arrived(peer_id)
+        self._count_viewers()
         self._awake.set()
 
     def _gone(self, event: PeerLeft) -> None:
@@ -146,6 +169,7 @@ class Membership:
         self._watchers.gone(event.peer.id)
         self._handover.gone(event.peer.id)
         self._news.gone(event.peer.id)
+        self._count_viewers()
         self._keep_open()
 
     def _heard(self, event: Data) -> None:
@@ -156,7 +180,15 @@ class Membership:
             self._awake.set()
         elif kind == GATEWAY_TYPE and self._watchers.is_gateway(event.sender_peer_id):
             self._give(event.sender_peer_id)
+            self._keep_open()
+            self._count_viewers()
             _log.info("member %s of the channel is another gateway: it is sent no picture", event.sender_peer_id)
+
+    def _link_changed(self, event: PeerLinkChange) -> None:
+        now_s = asyncio.get_running_loop().time()
+        self._watchers.linked(event.peer.id, now_s, is_thin=event.link.is_thin)
+        self._count_viewers()
+        self._awake.set()
 
     def _moved(self, event: StateChange) -> None:
         if event.to == "joined":

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast, runtime_checkable
 from urllib.parse import quote
 
 from edged.cameras.errors import CameraError
@@ -15,7 +14,12 @@ from edged.settings_checks import camera_source_kind
 from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.rtp_audio import AudioUnit
 from metered_realtime.media.rtsp import RtspClient, VideoDescription
+from metered_realtime.media.rtsp_tls import RtspTls
 from metered_realtime.media.rtsp_url import RtspUrl, parse_rtsp_url
+
+if TYPE_CHECKING:
+    from edged.cameras.onvif import OnvifCamera
+    from edged.cameras.onvif_key_frames import OnvifKeyFrames
 
 _CHANGE_SETTING_S = 60.0
 
@@ -36,6 +40,14 @@ class Pictures(Protocol):
 
     def access_units(self) -> AsyncIterator[AccessUnit]:
         """Iterate over the pictures, the first one a key frame."""
+
+
+@runtime_checkable
+class MakesKeyFrames(Protocol):
+    """An open source that may be able to make a key frame."""
+
+    def request_key_frame(self) -> bool:
+        """A viewer needs one, soon. False where none will be made, or not soon."""
 
 
 def open_pictures(settings: CameraSettings, road: Road = "as it is") -> AbstractAsyncContextManager[Pictures]:
@@ -59,6 +71,8 @@ def open_pictures(settings: CameraSettings, road: Road = "as it is") -> Abstract
         from edged.cameras.command import CommandPictures  # noqa: PLC0415 - see the module
 
         return CommandPictures(rest, timeout_s=settings.timeout_s)
+    if kind == "libcamera":
+        return _libcamera(rest, settings)
     raise CameraError(
         "its source is no address of a camera: write rtsp://HOST/PATH, v4l2:/dev/video0, or test:",
         retry_after_s=_CHANGE_SETTING_S,
@@ -67,7 +81,16 @@ def open_pictures(settings: CameraSettings, road: Road = "as it is") -> Abstract
 
 def can_be_encoded(settings: CameraSettings) -> bool:
     """Whether there is another road for what browsers cannot show, if it is allowed."""
-    return camera_source_kind(settings.source.reveal()) not in ("test", "exec")
+    return camera_source_kind(settings.source.reveal()) not in ("test", "exec", "libcamera")
+
+
+def _libcamera(number: str, settings: CameraSettings) -> AbstractAsyncContextManager[Pictures]:
+    from edged.cameras.command import CommandPictures  # noqa: PLC0415 - see the module
+    from edged.cameras.libcamera import find_program, rpicam_words  # noqa: PLC0415
+
+    program = find_program()
+    words = rpicam_words(program, number, settings)
+    return CommandPictures(words, timeout_s=settings.timeout_s, road=f"by {program.rpartition('/')[2]}")
 
 
 class _RtspPictures(RtspClient):
@@ -80,9 +103,10 @@ class _RtspPictures(RtspClient):
             password=settings.password.reveal() or None,
             timeout_s=settings.timeout_s,
             transport=cast("Literal['auto', 'tcp', 'udp']", settings.transport),
-            ssl_context=None if settings.tls_verify else trusting_context(),
+            ssl_context=tls_of(settings).context() if is_tls(settings) else None,
             on_audio=None if settings.audio == "none" else self._hear,
         )
+        self._key_frames = _onvif_key_frames(settings) if settings.onvif else None
         self._take_sound: Callable[[AudioUnit], None] | None = None
 
     def hear(self, take: Callable[[AudioUnit], None]) -> None:
@@ -98,13 +122,53 @@ class _RtspPictures(RtspClient):
         """Part of `Pictures`."""
         return "over UDP" if self.transport == "udp" else ""
 
+    def request_key_frame(self) -> bool:
+        """Part of `MakesKeyFrames`: by ONVIF, where the settings allow to ask and the camera has shown that it does."""
+        if self._key_frames is None:
+            return False
+        width, height = self.video.width, self.video.height
+        return self._key_frames.request(None if width is None or height is None else (width, height))
 
-def trusting_context() -> ssl.SSLContext:
-    """Return TLS that hides what is sent, and believes any camera to be the right one."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
+    def access_units(self) -> AsyncIterator[AccessUnit]:
+        units = super().access_units()
+        return units if self._key_frames is None else self._key_frames.watched(units)
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._key_frames is not None:
+            await self._key_frames.aclose()
+        await super().__aexit__(*error)
+
+
+def onvif_camera(settings: CameraSettings) -> OnvifCamera:
+    """Return the camera as ONVIF sees it, with the login of its pictures."""
+    from edged.cameras.onvif import OnvifAddress, OnvifCamera  # noqa: PLC0415 - of no use to most cameras
+
+    url = parse_rtsp_url(settings.source.reveal())
+    address = OnvifAddress.of(settings.onvif, url.host)
+    return OnvifCamera(
+        address,
+        username=settings.username or url.username or "",
+        password=settings.password.reveal() or url.password or "",
+        ssl_context=tls_of(settings).context() if address.scheme == "https" else None,
+    )
+
+
+def _onvif_key_frames(settings: CameraSettings) -> OnvifKeyFrames:
+    from edged.cameras.onvif_key_frames import OnvifKeyFrames, pace_of  # noqa: PLC0415 - as above
+
+    camera = onvif_camera(settings)
+    where = f"{camera.address.scheme}://{camera.address.shown}{camera.address.path} {settings.name}"
+    return OnvifKeyFrames(settings.name, camera, pace_of(where, settings.username))
+
+
+def is_tls(settings: CameraSettings) -> bool:
+    """Whether the pictures come through TLS."""
+    return camera_source_kind(settings.source.reveal()) == "rtsps"
+
+
+def tls_of(settings: CameraSettings) -> RtspTls:
+    """Return how the camera's certificate is judged."""
+    return RtspTls(verify=settings.tls_verify, ca_file=settings.tls_ca_file or None)
 
 
 def address_with_login(settings: CameraSettings) -> str:

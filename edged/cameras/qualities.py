@@ -3,8 +3,10 @@ from one to the other keeps its track, and nothing is negotiated."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 
 from edged.cameras.camera import Camera, Open
 from edged.cameras.watch_messages import Quality
@@ -15,6 +17,8 @@ from metered_realtime import MediaStream
 
 _MIN_SIZE = 16
 _MIN_KBPS = 10
+# A second picture that was in trouble does not stand in for a main one before that.
+SUB_AGAIN_S = 30.0
 
 
 def sub_settings(settings: CameraSettings) -> CameraSettings | None:
@@ -47,9 +51,13 @@ class Qualities:
         report: Callable[[str], Report],
         on_status: Callable[[Quality], None],
         open_source: Open,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = settings.name
         self.settings = settings
+        self._clock = clock
+        self._on_status = on_status
+        self._sub_not_before_s = -inf
         main = Camera(
             settings,
             report=report(f"camera {settings.name}"),
@@ -61,7 +69,7 @@ class Qualities:
             self.cameras["sub"] = Camera(
                 second,
                 report=report(f"camera {second.name}"),
-                on_status=lambda: on_status("sub"),
+                on_status=self._sub_changed,
                 open_source=open_source,
                 alike=main,
             )
@@ -75,6 +83,23 @@ class Qualities:
         return quality in self.cameras and self.cameras[quality].status.state == "live"
 
     @property
+    def lowerable_bps(self) -> float | None:
+        """The bits per second of the main picture if the second one can stand in for it now, else None."""
+        sub = self.cameras.get("sub")
+        if sub is None or _is_in_trouble(sub) or self._clock() < self._sub_not_before_s:
+            return None
+        return self.main.track.bps
+
+    def _sub_changed(self) -> None:
+        if _is_in_trouble(self.cameras["sub"]):
+            self._sub_not_before_s = self._clock() + SUB_AGAIN_S
+        self._on_status("sub")
+
+    @property
     def main(self) -> Camera:
         """What viewers get that ask for nothing."""
         return self.cameras["main"]
+
+
+def _is_in_trouble(camera: Camera) -> bool:
+    return camera.status.state in ("lost", "failed")

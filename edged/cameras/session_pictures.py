@@ -76,16 +76,23 @@ class SessionPictures:
     """An async context manager with the shape of an RTSP client.
 
     With `encoder` the session gives frames, which are encoded here; without, access units. `restamp`: the frames'
-    own times are of no use, as those of B-frames.
+    own times are of no use, as those of B-frames. `request_key_frame` asks the source, which says whether it will.
     """
 
     def __init__(
-        self, session: Session, *, name: str, encoder: EncoderSettings | None = None, restamp: bool = False
+        self,
+        session: Session,
+        *,
+        name: str,
+        encoder: EncoderSettings | None = None,
+        restamp: bool = False,
+        request_key_frame: Callable[[], bool] | None = None,
     ) -> None:
         self._session = session
         self._name = name
         self._encoder = encoder
         self._restamp = restamp
+        self._ask_source = request_key_frame
         self._queue = UnitQueue()
         self._counts = EncoderCounts()
         self._thread: VideoEncoderThread | None = None
@@ -100,6 +107,13 @@ class SessionPictures:
     def road(self) -> str:
         """Which encoder is at work."""
         return f"encoded by {self._counts.encoder}" if self._counts.encoder else ""
+
+    def request_key_frame(self) -> bool:
+        """Part of `MakesKeyFrames`: of our encoder, or of the one in the camera where it can be asked."""
+        if self._thread is not None:
+            self._thread.request_key_frame()
+            return True
+        return self._ask_source is not None and self._ask_source()
 
     def access_units(self) -> AsyncIterator[AccessUnit]:
         """Iterate over the pictures. Raises SourceError or CameraError when they end."""

@@ -26,6 +26,10 @@ class HasSound(Protocol):
     def audio(self) -> AudioFormat | None:
         """What comes; None where there is none that can be used."""
 
+    @property
+    def offered(self) -> tuple[tuple[str, str], ...]:
+        """All that the camera described: ("video", "H264"), ("audio", "AMR")."""
+
     def hear(self, take: Callable[[AudioUnit], None]) -> None:
         """Call `take` with every packet from now on."""
 
@@ -61,7 +65,7 @@ class CameraSound:
     def follow(self, pictures: object) -> None:
         """Take the sound of an open camera, if it is the one that viewers were promised."""
         found = pictures.audio if isinstance(pictures, HasSound) else None
-        fault = self._fault(found)
+        fault = self._fault(found) if found is not None else _why_none(pictures)
         if fault and fault != self._warned:
             _log.warning("camera %s: no sound: %s", self._camera, fault)
         self._warned = fault
@@ -74,15 +78,19 @@ class CameraSound:
             return take
         from edged.cameras.opus import OpusConverter  # noqa: PLC0415 - a sound that is passed through needs no codec
 
-        return OpusConverter(found, take).push
+        converter, source = OpusConverter(found, take), self._loaded()
 
-    def _fault(self, found: AudioFormat | None) -> str:
-        if found is None:
-            return "it sends none that can be used; set audio: none"
+        def convert(unit: AudioUnit) -> None:
+            if source.readers:  # a viewer may take the picture alone
+                converter.push(unit)
+
+        return convert
+
+    def _fault(self, found: AudioFormat) -> str:
         if self._codec == "opus" and self._may_encode:
             return ""
         if found.codec.lower() != self._codec:
-            return f"it sends {found.codec}, not {self._codec}; set audio to what it sends, or to none"
+            return f"it sends {found.codec}, not {self._codec}; {_remedy(found)}, or audio: none"
         if self._codec != "opus" and (found.clock_rate, found.channels) != (8000, 1):
             return f"its {found.codec} is not 8000 Hz mono, which is all that browsers play; change it in the camera"
         return ""
@@ -93,3 +101,20 @@ class CameraSound:
 
             self._source = EncodedAudioSource(self.mime_type, id=self.id)
         return self._source
+
+
+def _remedy(found: AudioFormat) -> str:
+    if found.codec.lower() in MIME_TYPES:
+        return f"set audio: {found.codec.lower()}"
+    return "set audio: opus with transcode: auto, which encodes it here"
+
+
+def _why_none(pictures: object) -> str:
+    if not isinstance(pictures, HasSound):
+        return "it is not taken where the picture is encoded here; choose H.264 in the camera, or set audio: none"
+    names = list(dict.fromkeys(name for kind, name in pictures.offered if kind == "audio"))
+    if not names:
+        return "it sends none; switch it on in the camera, or set audio: none"
+    return (
+        f"its {' and '.join(names[:4])} could not be taken; choose G.711, Opus or AAC in the camera, or set audio: none"
+    )

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from edged.cameras.rate import Rate
+
 if TYPE_CHECKING:
     from metered_realtime.media.access_unit import AccessUnit
     from metered_realtime.media.encoded import EncodedVideoSource
@@ -24,13 +26,21 @@ class CameraTrack:
         self,
         *,
         on_demand: Callable[[bool], None],
+        on_key_frame_wanted: Callable[[], bool] | None = None,
         clock: Callable[[], float],
         id: str | None = None,  # noqa: A002 - the name the track has in WebRTC
     ) -> None:
         self.id = id or str(uuid.uuid4())
         self._on_demand = on_demand
+        self._on_key_frame_wanted = on_key_frame_wanted
         self._clock = clock
         self._source: EncodedVideoSource | None = None
+        self._rate = Rate()
+
+    @property
+    def bps(self) -> float:
+        """Bits per second of the pictures; of a camera that is closed, what it had last."""
+        return self._rate.bps()
 
     async def load(self) -> None:
         """Get ready for pictures; in a thread, for the first time takes seconds on a small board."""
@@ -44,6 +54,7 @@ class CameraTrack:
 
     def push(self, unit: AccessUnit) -> None:
         """Hand over the next picture."""
+        self._rate.add(self._clock(), unit.size_bytes)
         self._loaded().push(unit)
 
     def rebase(self) -> None:
@@ -55,5 +66,10 @@ class CameraTrack:
         if self._source is None:
             from metered_realtime.media.encoded import EncodedVideoSource  # noqa: PLC0415 - see the module
 
-            self._source = EncodedVideoSource(id=self.id, on_demand=self._on_demand, clock=self._clock)
+            self._source = EncodedVideoSource(
+                id=self.id,
+                on_demand=self._on_demand,
+                on_key_frame_wanted=self._on_key_frame_wanted,
+                clock=self._clock,
+            )
         return self._source

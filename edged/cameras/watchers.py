@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
+from edged.cameras.link_choice import LinkChoice, LinkWaits
 from edged.cameras.watch_messages import MAX_REASONS, Wish, read_watch, watching
 
 MAX_WATCHERS = 1024
 # However fast a viewer asks, its newest wishes are carried out this often; the first at once.
 INTERVAL_S = 0.1
 _NO_SUB = "it has no second picture; this is the main one"
+SLOW_LINK = "your link is slow; the main picture is tried again by and by"
+
+
+Lowerable = Callable[[str], float | None]
+"""The bits per second of a camera's main picture where the second one can take its place now, else None."""
 
 
 @dataclass(slots=True)
 class _Watcher:
     wishes: dict[str, Wish]
+    link: LinkChoice
     is_gateway: bool = False
+    lowered: frozenset[str] = frozenset()
     reasons: dict[str, str] = field(default_factory=dict)
     request_id: str | int | None = None
     error: str = ""
@@ -25,16 +34,27 @@ class _Watcher:
 
 
 class Watchers:
-    """The members of a channel. `cameras`: name to whether it has a second picture.
+    """The members of a channel. `cameras`: name to whether it has a second picture. Times are seconds of any clock that
+    only goes forward.
 
-    A member beyond the bound gets every camera and cannot choose (`refused` counts).
+    A viewer whose link is too thin for main pictures gets second ones, for as long; its wishes stay what they are. A
+    member beyond the bound gets every camera and cannot choose (`refused` counts).
     """
 
-    def __init__(self, cameras: Mapping[str, bool]) -> None:
+    def __init__(
+        self,
+        cameras: Mapping[str, bool],
+        *,
+        lowerable: Lowerable = lambda _name: None,
+        waits: LinkWaits = LinkWaits(),  # noqa: B008 - a frozen value
+    ) -> None:
         self._has_sub = dict(cameras)
         self._known = frozenset(cameras)
+        self._lowerable = lowerable
+        self._waits = waits
         self._watchers: dict[str, _Watcher] = {}
         self._due: dict[str, None] = {}
+        self._slow: dict[str, None] = {}
         self.refused = 0
 
     def arrived(self, peer_id: str, *, is_gateway: bool = False) -> None:
@@ -42,13 +62,15 @@ class Watchers:
         if peer_id not in self._watchers and len(self._watchers) >= MAX_WATCHERS:
             self.refused += 1
             return
-        self._due.pop(peer_id, None)
-        self._watchers[peer_id] = _Watcher(dict.fromkeys(self._known, "none" if is_gateway else "main"), is_gateway)
+        self.gone(peer_id)
+        wishes: dict[str, Wish] = dict.fromkeys(self._known, "none" if is_gateway else "main")
+        self._watchers[peer_id] = _Watcher(wishes, LinkChoice(self._waits), is_gateway)
 
     def gone(self, peer_id: str) -> None:
         """A member left."""
         self._watchers.pop(peer_id, None)
         self._due.pop(peer_id, None)
+        self._slow.pop(peer_id, None)
 
     def is_gateway(self, peer_id: str) -> bool:
         """A member says that it is a gateway: it gets nothing, unless it asks. False if that is no news."""
@@ -74,32 +96,77 @@ class Watchers:
         watcher.error = request.error
         self._due[peer_id] = None
 
+    def linked(self, peer_id: str, now_s: float, *, is_thin: bool) -> None:
+        """The link to a member became too thin for what it is sent, or is wide enough; `take` says what comes of it."""
+        if (watcher := self._watchers.get(peer_id)) is not None:
+            watcher.link.linked(now_s, is_thin=is_thin)
+            self._slow[peer_id] = None
+
+    def link_renewed(self, peer_id: str, now_s: float) -> None:
+        """The link to a member is another one than before."""
+        if (watcher := self._watchers.get(peer_id)) is not None:
+            watcher.link.renewed(now_s)
+
     def choice(self, peer_id: str) -> dict[str, Wish]:
         """Return what a member gets of each camera, in the order of the settings."""
         watcher = self._watchers.get(peer_id)
-        return {name: self._possible(name, watcher.wishes[name] if watcher else "main") for name in self._has_sub}
+        if watcher is None:
+            return dict.fromkeys(self._has_sub, "main")
+        lowered = self._lowered(watcher)
+        return {
+            name: "sub" if name in lowered else self._possible(name, watcher.wishes[name]) for name in self._has_sub
+        }
 
     def take(self, now_s: float) -> tuple[str, dict[str, Any]] | None:
         """Return a member whose wishes are to be carried out now, with the answer; None if there is none."""
+        self._follow_links(now_s)
         peer_id = next((one for one in self._due if self._watchers[one].next_s <= now_s), None)
         if peer_id is None:
             return None
         del self._due[peer_id]
         watcher = self._watchers[peer_id]
+        watcher.lowered = self._lowered(watcher)
         lacking = {name: _NO_SUB for name, wish in watcher.wishes.items() if self._possible(name, wish) != wish}
         answer = watching(
             self.choice(peer_id),
-            {**lacking, **watcher.reasons},
+            {**lacking, **dict.fromkeys(sorted(watcher.lowered), SLOW_LINK), **watcher.reasons},
             request_id=watcher.request_id,
             error=watcher.error,
         )
-        watcher.reasons = {}
+        watcher.reasons, watcher.request_id, watcher.error = {}, None, ""
         watcher.next_s = now_s + INTERVAL_S
         return peer_id, answer
 
     def due_in_s(self, now_s: float) -> float | None:
-        """Seconds until `take` gives the next one; None if nobody waits."""
-        return min((max(0.0, self._watchers[one].next_s - now_s) for one in self._due), default=None)
+        """Seconds until `take` gives the next one, or has to look at a link again; None if nobody waits."""
+        due_s = [self._watchers[one].next_s for one in self._due]
+        links = (self._watchers[one] for one in self._slow)
+        due_s += [watcher.link.next_s(now_s, self._mains(watcher)) for watcher in links]
+        first_s = min(due_s, default=inf)
+        return None if first_s == inf else max(0.0, first_s - now_s)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many members are viewers, and how many of these have a link too thin for all they wish."""
+        viewers = sum(not watcher.is_gateway for watcher in self._watchers.values())
+        return viewers, len(self._slow)
+
+    def _follow_links(self, now_s: float) -> None:
+        for peer_id in tuple(self._slow):
+            watcher = self._watchers[peer_id]
+            watcher.link.step(now_s, self._mains(watcher))
+            if self._lowered(watcher) != watcher.lowered:
+                self._due[peer_id] = None
+            elif watcher.link.is_idle:
+                del self._slow[peer_id]
+
+    def _mains(self, watcher: _Watcher) -> dict[str, float]:
+        wished = (name for name, wish in watcher.wishes.items() if wish == "main")
+        return {name: bps for name in wished if (bps := self._lowerable(name)) is not None}
+
+    def _lowered(self, watcher: _Watcher) -> frozenset[str]:
+        """The cameras it gets the second picture of because of its link, and for no other reason."""
+        return frozenset(watcher.link.lowered) & frozenset(self._mains(watcher))
 
     def _possible(self, name: str, wish: Wish) -> Wish:
         return "main" if wish == "sub" and not self._has_sub[name] else wish

@@ -16,6 +16,7 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
+from rtsp_camera_flash import flashing, keep_flashing  # noqa: E402 - beside this program
 
 PARAMETER_SETS_IN_BAND = "config-interval=-1"
 TUNE = "tune=zerolatency speed-preset=ultrafast"
@@ -28,8 +29,10 @@ TRANSPORTS = {
 }
 
 
-def mounts(gop: int, width: int, height: int, fps: int, kbps: int) -> dict[str, str]:
+def mounts(options: argparse.Namespace) -> dict[str, str]:
     """Return path -> GStreamer launch line."""
+    gop, width, height, fps, kbps = options.gop, options.width, options.height, options.fps, options.kbps
+    late = {"picture_late_ms": options.picture_late_ms, "sound_late_ms": options.sound_late_ms}
     size = f"video/x-raw,width={width},height={height},framerate={fps}/1,format=I420"
     ball = f"videotestsrc is-live=true pattern=ball ! {size} ! "
     clock = 'timeoverlay font-desc="Sans 24" ! clockoverlay halignment=right font-desc="Sans 24" ! '
@@ -52,6 +55,7 @@ def mounts(gop: int, width: int, height: int, fps: int, kbps: int) -> dict[str, 
         "! opusenc ! rtpopuspay name=pay1 pt=97",
         "/aac": f"{cam} audiotestsrc is-live=true wave=ticks ! audio/x-raw,rate=48000,channels=2 "
         "! avenc_aac ! aacparse ! rtpmp4gpay name=pay1 pt=97",
+        "/flash": flashing(size, f"{x264(gop)}{baseline}", f"{pay264} {PARAMETER_SETS_IN_BAND}", **late),
         # Several slices a picture, a packet each at least.
         "/slices": f"{ball}x264enc {TUNE} key-int-max={gop} bitrate={kbps} sliced-threads=true threads=4 ! "
         f"{baseline} ! {pay264} {PARAMETER_SETS_IN_BAND}",
@@ -126,6 +130,8 @@ def add_mounts(
         factory.set_protocols(TRANSPORTS[transport])
         if path == "/resize":
             factory.connect("media-configure", keep_resizing)
+        if path == "/flash":
+            factory.connect("media-configure", keep_flashing)
         if with_login:
             permissions = GstRtspServer.RTSPPermissions()
             permissions.add_permission_for_role(ROLE, "media.factory.access", True)
@@ -148,6 +154,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--height", type=int, default=720)
     parser.add_argument("--fps", type=int, default=30)
     parser.add_argument("--kbps", type=int, default=2000)
+    parser.add_argument("--picture-late-ms", type=int, default=0, help="of /flash: how late its picture leaves")
+    parser.add_argument("--sound-late-ms", type=int, default=0, help="of /flash: how late its sound leaves")
     parser.add_argument("--until-stdin-closes", action="store_true", help="end when the starter is gone")
     return parser.parse_args()
 
@@ -164,7 +172,7 @@ def main() -> int:
         require_login(server, method="digest" if options.digest else "basic", login=login)
     if options.tls:
         use_tls(server, *options.tls)
-    lines = mounts(options.gop, options.width, options.height, options.fps, options.kbps)
+    lines = mounts(options)
     add_mounts(server, lines, with_login=bool(login or options.tls), transport=options.transport)
     if server.attach(None) == 0:
         print(f"rtsp_camera: port {options.port} on 127.0.0.1 is in use: choose another", file=sys.stderr)

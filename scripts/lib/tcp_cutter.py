@@ -1,4 +1,5 @@
-"""A TCP relay on loopback whose connections can be cut as a failing network cuts them: with a reset, no goodbye."""
+"""A TCP relay on loopback whose connections can be cut as a failing network cuts them: with a reset and no goodbye, or
+without a word, as when a cable is pulled."""
 
 from __future__ import annotations
 
@@ -17,6 +18,8 @@ class TcpCutter:
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._writers: set[asyncio.StreamWriter] = set()
+        self._plugged = asyncio.Event()
+        self._plugged.set()
         self.port = 0
 
     async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -25,7 +28,7 @@ class TcpCutter:
         pair = {writer, far_writer}
         self._writers |= pair
         try:
-            await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
         finally:
             self._writers -= pair
             for each in pair:
@@ -40,12 +43,21 @@ class TcpCutter:
             writer.transport.abort()
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+    def unplug(self) -> None:
+        """Let nothing pass until `plug`; connections stay, and both ends know of nothing."""
+        self._plugged.clear()
+
+    def plug(self) -> None:
+        """Let everything pass again."""
+        self._plugged.set()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                await self._plugged.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.close()
 
 
 @asynccontextmanager
@@ -58,5 +70,6 @@ async def tcp_cutter(host: str, port: int) -> AsyncIterator[TcpCutter]:
         yield cutter
     finally:
         server.close()
+        cutter.plug()
         cutter.cut()
         await server.wait_closed()

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         NegotiationError,
         PeerJoined,
         PeerLeft,
+        PeerLinkChange,
         Presence,
         ServerError,
         StateChange,
@@ -98,7 +99,7 @@ if TYPE_CHECKING:
     from metered_realtime.remote_peer import RemotePeer
     from metered_realtime.reopening_channel import ReopeningDataChannel
     from metered_realtime.signalling import SignallingClient
-    from metered_realtime.stats import CandidatePairStats, PeerStats, TrackStats
+    from metered_realtime.stats import CandidatePairStats, PeerLink, PeerStats, TrackStats
     from metered_realtime.streams import MediaStream, StreamMetadata
 
 __version__ = "1.1.0"
@@ -107,7 +108,7 @@ _EXPORTS = {
     "signalling": "SignallingClient",
     "peer": "MeteredPeer",
     "remote_peer": "RemotePeer",
-    "stats": "CandidatePairStats PeerStats TrackStats",
+    "stats": "CandidatePairStats PeerLink PeerStats TrackStats",
     "data_channel": "DataChannel",
     "reopening_channel": "ReopeningDataChannel",
     "json_messages": "JsonMessages",
@@ -136,8 +137,8 @@ _EXPORTS = {
     "events": (
         "Connected ConnectionReset DCClose DCError DCMessage DCOpen Data DataChannelOpened Direct "
         "Disconnected Event FatalError GoingAway IceCandidateError Joined Left Message NegotiationError "
-        "PeerJoined PeerLeft Presence ServerError StateChange StreamAdded StreamRemoved TokenProviderError "
-        "Track"
+        "PeerJoined PeerLeft PeerLinkChange Presence ServerError StateChange StreamAdded StreamRemoved "
+        "TokenProviderError Track"
     ),
     "errors": (
         "AckTimeoutError DataChannelOverflowError DisconnectedError IceRestartExhaustedError "
@@ -205,6 +206,8 @@ __all__ = [
     "PeerConnectionState",
     "PeerJoined",
     "PeerLeft",
+    "PeerLink",
+    "PeerLinkChange",
     "PeerStats",
     "Presence",
     "PresencePeer",

@@ -28,11 +28,14 @@ from aiortc.sdp import candidate_from_sdp
 from OpenSSL import SSL
 
 from metered_realtime.aiortc_reception import receive_impatiently
+from metered_realtime.aiortc_reports import report_frames
+from metered_realtime.aiortc_rtcp import RtcpEntrance, open_entrance
 from metered_realtime.aiortc_sender import send_pictures, sends_pictures
 from metered_realtime.description import read_credentials, read_description
 from metered_realtime.errors import MeteredRealtimeError
 from metered_realtime.ice_connection import IceConnection
 from metered_realtime.ice_servers import IceServerConfig
+from metered_realtime.link_meter import LinkMeter
 from metered_realtime.media.received_gate import DecoderGate
 from metered_realtime.media.source import SenderTrack
 from metered_realtime.scrub import scrub
@@ -44,6 +47,7 @@ from metered_realtime.sdp_rewrite import (
     say_trickle,
 )
 from metered_realtime.srtp_profiles import has_aes, in_order
+from metered_realtime.stats import PeerLink
 
 FrameSink = Callable[[Any], None]
 
@@ -69,14 +73,17 @@ class UnsupportedCodecError(MeteredRealtimeError):
 class PeerConnection(RTCPeerConnection):
     """An RTCPeerConnection with one transport for everything, whose ICE is ours. `ice`: None before any section."""
 
-    def __init__(self, make_ice: Callable[[], IceConnection]) -> None:
+    def __init__(self, make_ice: Callable[[], IceConnection], link_meter: LinkMeter) -> None:
         self.ice: IceConnection | None = None
+        self.rtcp: RtcpEntrance | None = None
+        self.link_meter = link_meter
         self._make_ice = make_ice
         super().__init__(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
 
     def _RTCPeerConnection__createDtlsTransport(self) -> Any:  # noqa: N802 - aiortc's private name for it
         dtls = super()._RTCPeerConnection__createDtlsTransport()  # type: ignore[misc]
         dtls._srtp_profiles = _PROFILES
+        self.rtcp = open_entrance(dtls, self.link_meter)
         transport = dtls.transport
         self.ice = transport._connection = transport.iceGatherer._connection = self._make_ice()
         transport._recv, transport._send = self.ice.recv, self.ice.send
@@ -95,11 +102,13 @@ def open_connection(
     ssl_context: SSLContext | None = None,
     on_candidate: Callable[[str | None], None] | None = None,
     on_path: Callable[[bool], None] | None = None,
+    on_link: Callable[[PeerLink], None] | None = None,
 ) -> PeerConnection:
     """Return a connection that uses exactly these servers: none means none.
 
     `on_candidate` gets the text of each candidate found after a description was made, and None at the end. `on_path`
-    gets False when the path is lost, and True when there is one again.
+    gets False when the path is lost, and True when there is one again. `on_link` hears when it becomes thin, or wide
+    again.
     """
     servers = tuple(ice_servers)
 
@@ -122,7 +131,7 @@ def open_connection(
             on_path_changed=lambda _: path_changed(True),
         )
 
-    return PeerConnection(make_ice)
+    return PeerConnection(make_ice, LinkMeter(on_link))
 
 
 def lacks_candidates(pc: PeerConnection) -> bool:
@@ -155,16 +164,17 @@ async def follow_restart(pc: PeerConnection, sdp: str) -> None:
         await pc.ice.set_remote(*read_credentials(sdp))
 
 
-def add_sender(pc: RTCPeerConnection, track: MediaStreamTrack, mime_type: str | None) -> RTCRtpTransceiver:
+def add_sender(pc: PeerConnection, track: MediaStreamTrack, mime_type: str | None) -> RTCRtpTransceiver:
     """Add a section that sends `track`, as nothing but `mime_type` if that is given. Raises UnsupportedCodecError."""
     preferences = codec_preferences(track.kind, mime_type)
     transceiver = pc.addTransceiver(track, direction="sendonly")
     if preferences:
         transceiver.setCodecPreferences(preferences)
-    if mime_type == "video/H264" and isinstance(track, SenderTrack):
-        send_pictures(transceiver.sender, track)
+    if mime_type == "video/H264" and isinstance(track, SenderTrack) and pc.rtcp is not None:
+        send_pictures(transceiver.sender, track, pc.rtcp)
     elif isinstance(track, SenderTrack):
         _pass_key_frame_requests(transceiver.sender, track)
+        report_frames(transceiver.sender, track)
     return transceiver
 
 

@@ -1,4 +1,5 @@
-"""How long received video waits for what was lost: aiortc waits for 512 further packets, up to half a minute."""
+"""How long received video waits for what was lost: aiortc waits for 512 further packets, up to half a minute. And its
+bandwidth estimator, made where something is received."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
+from aiortc.rate import RemoteBitrateEstimator
 from aiortc.rtp import RtpPacket
 from aiortc.utils import uint16_add
 
@@ -50,7 +52,24 @@ class ImpatientJitterBuffer(JitterBuffer):
         )
 
 
+class LazyEstimator:
+    """aiortc's estimator of the bandwidth, made with the first packet: it is a thousand objects, and most sections
+    only send."""
+
+    __slots__ = ("_made",)
+
+    def __init__(self) -> None:
+        self._made: RemoteBitrateEstimator | None = None
+
+    def add(self, **packet: Any) -> Any:
+        """Take a received packet, as `RemoteBitrateEstimator.add` does."""
+        if self._made is None:
+            self._made = RemoteBitrateEstimator()
+        return self._made.add(**packet)
+
+
 def receive_impatiently(transceiver: Any) -> None:
-    """Put such a buffer into a section for video, before anything was received."""
+    """Put both into a section for video, before anything was received."""
     if transceiver.kind == "video":
         transceiver.receiver._RTCRtpReceiver__jitter_buffer = ImpatientJitterBuffer()
+        transceiver.receiver._RTCRtpReceiver__remote_bitrate_estimator = LazyEstimator()

@@ -3,53 +3,65 @@
 Fills these gaps of aiortc's RTCRtpSender (measured in whole processes, they are three quarters of what a viewer costs):
 one packetisation for all viewers, no object per packet, one system call per burst, a NACK history that holds a key
 frame, PLI answered. Negotiation, DTLS, RTCP reports and statistics stay aiortc's. With `aiortc_adapter`, part of the
-door to aiortc's private names; `tests/sdk/test_aiortc_sender.py` is the contract.
+door to aiortc's private names; `tests/sdk/test_aiortc_sender.py` is the contract. `LinkMeter` is asked about every
+picture: on a thin link it leaves when there is room for it, or not at all.
 """
 
 from __future__ import annotations
 
 # ruff: noqa: SLF001 - keeping aiortc's private names in one place is what this file is for
 import asyncio
-import itertools
 import logging
 import random
 import time
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import av
 from aiortc.codecs import get_encoder
 from aiortc.mediastreams import MediaStreamError
-from aiortc.rtp import RtcpByePacket, RtcpSdesPacket, RtcpSenderInfo, RtcpSourceInfo, RtcpSrPacket
+from aiortc.rtcdtlstransport import State
 
+from metered_realtime.aiortc_reports import send_reports
+from metered_realtime.aiortc_rtcp import LastReport, RtcpEntrance, smoothed_round_trip
+from metered_realtime.media.access_unit import CLOCK_RATE
 from metered_realtime.media.encoded_reader import SharedUnit
 from metered_realtime.media.h264_packets import packetize
+from metered_realtime.media.image_pieces import in_pieces
 from metered_realtime.media.rtp_image import PacketFormat, build_images
 from metered_realtime.media.source import SenderTrack
 from metered_realtime.picture_sender import PictureSender, RtxFormat
+from metered_realtime.report_relation import ReportRelation
+from metered_realtime.rtcp_feedback import ReportBlock
 
 _log = logging.getLogger(__name__)
 
-# Sound and picture are brought together by the first two; later ones follow the drift of clocks.
-FIRST_REPORTS_S = (0.5, 1.0)
-REPORT_INTERVAL_S = 4.0
+# What a packet counts when it is sent again.
+RESENT_BYTES = 1200
 
-_NTP_EPOCH_S = 2_208_988_800
 _GCM = b"SRTP_AEAD_AES"
 
 
-def send_pictures(sender: Any, track: SenderTrack) -> None:
+def send_pictures(sender: Any, track: SenderTrack, rtcp: RtcpEntrance) -> None:
     """Let `sender`, which may send H.264 only, take the pictures of `track` this way. Before it is started."""
-    _PictureRtp(sender, track).install()
+    _PictureRtp(sender, track, rtcp).install()
 
 
 def sends_pictures(sender: Any) -> bool:
     """Tell whether `sender` takes its pictures this way."""
-    return isinstance(getattr(sender._run_rtp, "__self__", None), _PictureRtp)
+    return _stand_in(sender) is not None
 
 
-def _ntp_time(unix_s: float) -> int:
-    """Return a time of day as 32.32 fixed point (RFC 3550 section 4)."""
-    return int((unix_s + _NTP_EPOCH_S) * (1 << 32))
+def thinned_pictures(sender: Any) -> int:
+    """Return how many pictures were left out because the link is thin."""
+    stand_in = _stand_in(sender)
+    return stand_in.thinned if stand_in is not None else 0
+
+
+def _stand_in(sender: Any) -> _PictureRtp | None:
+    found = getattr(sender._run_rtp, "__self__", None)
+    return found if isinstance(found, _PictureRtp) else None
 
 
 def _send_time_24() -> int:
@@ -60,22 +72,33 @@ def _send_time_24() -> int:
 class _PictureRtp:
     """Stands in for the parts of one RTCRtpSender that put packets on the wire."""
 
-    def __init__(self, sender: Any, track: SenderTrack) -> None:
+    def __init__(self, sender: Any, track: SenderTrack, rtcp: RtcpEntrance) -> None:
         self._sender = sender
         self._track = track
+        self._rtcp = rtcp
+        self._meter = rtcp.meter
+        self._last_report: LastReport | None = None
+        self._own_bitrate_bps = 0
         self._origin = random.getrandbits(32)
-        self._wants_key = False
+        self._wants_key = self._is_full = False
         self._encoder: Any = None
         self._format: PacketFormat | None = None
         self._pictures: PictureSender | None = None
         self._synced = (0, 0)
+        self._relation = ReportRelation(CLOCK_RATE)
+        self._knows_when_taken = False
 
     def install(self) -> None:
         self._sender._run_rtp = self._run
         self._sender._run_rtcp = self._report
         self._sender.getStats = self._get_stats
-        self._sender._retransmit = self._resend
-        self._sender._send_keyframe = self._send_key_frame
+        self._sender._retransmit = self._retransmit
+        self._sender._send_keyframe = self.cannot_decode
+
+    @property
+    def thinned(self) -> int:
+        """Pictures left out because the link is thin."""
+        return self._meter.thinned_pictures(self)
 
     async def _run(self, codec: Any) -> None:
         sender = self._sender
@@ -90,6 +113,8 @@ class _PictureRtp:
         finally:
             if self._pictures is not None:
                 self._pictures.stop()
+            self._rtcp.remove(sender._ssrc)
+            self._meter.forget(self)
             self._track.stop()
             sender._RTCRtpSender__rtp_exited.set()
 
@@ -108,12 +133,34 @@ class _PictureRtp:
             rtx=RtxFormat(rtx, sender._rtx_ssrc, random.getrandbits(15)) if rtx is not None else None,
             on_dropped=self._track.lagged,
         )
+        self._rtcp.add(sender._ssrc, self)
 
     def _take(self, unit: SharedUnit, ticks: int, is_live: bool) -> None:
-        """Send one picture of a shared source."""
-        assert self._pictures is not None
+        """Send one picture of a shared source, at once unless the link is thin."""
+        self._meter.estimate.wanted_bytes += unit.size_bytes
+        if is_live and unit.taken_s is not None:  # the timestamps of what is sent again are squeezed
+            self._knows_when_taken = True
+            self._relation.note((self._origin + ticks) & 0xFFFFFFFF, unit.taken_s)
+        if self._meter.is_thinning:
+            self._meter.depart(self, partial(self._leave, unit, ticks), unit.size_bytes, is_key=unit.is_key)
+        else:
+            self._send_unit(unit, ticks, is_live)
+
+    def _leave(self, unit: SharedUnit, ticks: int, max_packets: int) -> Iterator[None]:
+        """Send a picture piece by piece, at the pace of whoever asks for the next."""
         assert self._format is not None
         assert unit.packed is not None
+        images = unit.packed.images(self._format, _send_time_24)
+        for image in in_pieces(images, self._format, max_packets):
+            self._meter.estimate.sent_bytes += image.payload_bytes
+            send_time = _send_time_24().to_bytes(3) if self._format.send_time_id is not None else None
+            self._send((image,), ticks, is_key=unit.is_key, send_time=send_time)
+            yield
+
+    def _send_unit(self, unit: SharedUnit, ticks: int, is_live: bool) -> None:
+        assert self._format is not None
+        assert unit.packed is not None
+        self._meter.estimate.sent_bytes += unit.size_bytes
         images = unit.packed.images(self._format, _send_time_24)
         is_timed = not is_live and self._format.send_time_id is not None
         self._send(images, ticks, is_key=unit.is_key, send_time=_send_time_24().to_bytes(3) if is_timed else None)
@@ -121,24 +168,44 @@ class _PictureRtp:
     async def _send_item(self, codec: Any, item: Any) -> None:
         """Send a packet, or a frame encoded for this viewer alone."""
         assert self._format is not None
+        self._knows_when_taken = False
         if isinstance(item, av.Packet):
             payloads, ticks, is_key = packetize(bytes(item)), item.pts or 0, bool(item.is_keyframe)
         else:
-            if self._encoder is None:
-                self._encoder = get_encoder(codec)
             is_key, self._wants_key = self._wants_key, False
             loop = asyncio.get_running_loop()
-            payloads, ticks = await loop.run_in_executor(None, self._encoder.encode, item, is_key)
+            payloads, ticks = await loop.run_in_executor(None, self._own_encoder(codec).encode, item, is_key)
+        size_bytes = sum(map(len, payloads))
+        self._meter.estimate.wanted_bytes += size_bytes
+        self._meter.estimate.sent_bytes += size_bytes
         self._send(build_images(payloads, self._format, _send_time_24()), ticks, is_key=is_key)
+
+    def _own_encoder(self, codec: Any) -> Any:
+        """Return the encoder of this viewer alone; no picture of it is left out, its bit rate follows the link."""
+        if self._encoder is None:
+            self._encoder = get_encoder(codec)
+            self._own_bitrate_bps = self._encoder.target_bitrate
+        limit_bps = self._meter.estimate.limit_bps
+        self._encoder.target_bitrate = round(min(self._own_bitrate_bps, limit_bps or self._own_bitrate_bps))
+        return self._encoder
 
     def _send(self, images: Any, ticks: int, *, is_key: bool, send_time: bytes | None = None) -> None:
         assert self._pictures is not None
-        if self._sender.transport.state == "connected":
+        if not self._pictures.is_idle or self._is_full:
+            self._note_room()
+        if self._sender.transport._state is State.CONNECTED:  # `state` makes a text of it, each time
             try:
                 timestamp = (self._origin + ticks) & 0xFFFFFFFF
                 self._pictures.send(images, timestamp, is_key=is_key, send_time=send_time)
             except ConnectionError as error:
                 _log.debug("pictures could not be sent: %s", error)
+
+    def _note_room(self) -> None:
+        """Pictures that still wait when the next one comes: our own socket takes no more, if there is a path at all."""
+        assert self._pictures is not None
+        path = self._sender.transport.transport._connection._path
+        self._is_full = not self._pictures.is_idle and path is not None and not path.is_expired
+        self._meter.socket_full(self, self._is_full)
 
     def _sync(self) -> None:
         """Bring up to date the numbers that aiortc's reports and statistics are made of."""
@@ -152,47 +219,48 @@ class _PictureRtp:
         sender._RTCRtpSender__packet_count = counts.packets
         sender._RTCRtpSender__octet_count = counts.payload_bytes
         sender._RTCRtpSender__rtp_timestamp = counts.timestamp
-        ago_s = asyncio.get_running_loop().time() - counts.sent_s
-        sender._RTCRtpSender__ntp_timestamp = _ntp_time(time.time() - ago_s)
+        if not self._knows_when_taken:
+            self._relation.note(counts.timestamp, counts.sent_s)
 
     async def _get_stats(self) -> Any:
         self._sync()
-        return await type(self._sender).getStats(self._sender)
+        stats = await type(self._sender).getStats(self._sender)
+        if self._last_report is not None:
+            stats.add(self._last_report.stats(self._sender))
+        return stats
 
     async def _report(self) -> None:
-        """Send reports as aiortc does (RFC 3550 section 6.4), but every few seconds; it does so every second."""
-        sender = self._sender
-        sender._RTCRtpSender__rtcp_started.set()
-        cname = sender._RTCRtpSender__cname or ""
-        items = [(1, cname.encode())]
-        try:
-            for interval_s in itertools.chain(FIRST_REPORTS_S, itertools.repeat(REPORT_INTERVAL_S)):
-                await asyncio.sleep(interval_s * (0.75 + random.random() / 2))
-                if self._pictures is None or not self._pictures.counts.packets:
-                    continue
-                self._sync()
-                ntp, counts = sender._RTCRtpSender__ntp_timestamp, self._pictures.counts
-                sender._RTCRtpSender__lsr = (ntp >> 16) & 0xFFFFFFFF
-                sender._RTCRtpSender__lsr_time = time.time()
-                info = RtcpSenderInfo(
-                    ntp_timestamp=ntp,
-                    rtp_timestamp=counts.timestamp,
-                    packet_count=counts.packets & 0xFFFFFFFF,
-                    octet_count=counts.payload_bytes & 0xFFFFFFFF,
-                )
-                source = RtcpSourceInfo(ssrc=sender._ssrc, items=items)
-                await sender._send_rtcp(
-                    [RtcpSrPacket(ssrc=sender._ssrc, sender_info=info), RtcpSdesPacket(chunks=[source])]
-                )
-        except asyncio.CancelledError:
-            await sender._send_rtcp([RtcpByePacket(sources=[sender._ssrc])])
-        finally:
-            sender._RTCRtpSender__rtcp_exited.set()
+        await send_reports(self._sender, self._reported)
 
-    async def _resend(self, sequence: int) -> None:
-        if self._pictures is not None:
+    def _reported(self) -> ReportRelation:
+        """Return what a report that leaves now has to say."""
+        self._sync()
+        return self._relation
+
+    async def _retransmit(self, sequence: int) -> None:
+        self.missing((sequence,))
+
+    # What the receiver reports -----------------------------------------------------------------------------
+
+    def reported(self, reporter: int, block: ReportBlock) -> None:
+        """Note the report; statistics are made of it when somebody asks."""
+        rtt_s = smoothed_round_trip(self._sender, block)
+        if rtt_s is not None:
+            self._meter.estimate.round_trip(rtt_s)
+        packets = self._pictures.counts.packets if self._pictures is not None else 0
+        self._last_report = LastReport(time.time(), reporter, packets, block)
+
+    def missing(self, sequences: Iterable[int]) -> None:
+        """Send these packets again, as far as the link has room for it."""
+        if self._pictures is None:
+            return
+        for sequence in sequences:
+            if not self._meter.may_resend(RESENT_BYTES):
+                self._pictures.counts.refused_resends += 1
+                break
             self._pictures.resend(sequence)
 
-    def _send_key_frame(self) -> None:
+    def cannot_decode(self) -> None:
+        """Ask the source for a key frame."""
         self._wants_key = True
         self._track.request_key_frame()

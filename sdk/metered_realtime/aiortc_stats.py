@@ -13,6 +13,7 @@ from typing import Any
 
 from aiortc import RTCPeerConnection, RTCRtpReceiver
 
+from metered_realtime.aiortc_sender import thinned_pictures
 from metered_realtime.stats import CandidatePairStats, ConnectionSample, TrackStats
 
 
@@ -84,6 +85,7 @@ async def _sent(track: CountedTrack) -> TrackStats:
         fraction_lost=theirs.fractionLost / 256 if theirs is not None else None,
         jitter_s=theirs.jitter / codecs[0].clockRate if theirs is not None and codecs else None,
         rtt_s=theirs.roundTripTime if theirs is not None else None,
+        thinned_pictures=thinned_pictures(sender),
     )
 
 

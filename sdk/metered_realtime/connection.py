@@ -30,7 +30,7 @@ from metered_realtime.negotiation_actions import Action, RemoteDescription, Repo
 from metered_realtime.options import PeerConnectionState
 from metered_realtime.owned_tasks import OwnedTasks
 from metered_realtime.scrub import scrub
-from metered_realtime.stats import ConnectionSample
+from metered_realtime.stats import ConnectionSample, PeerLink
 from metered_realtime.turnstile import Turnstile
 
 MAX_WAITING_SIGNALS = 512
@@ -105,6 +105,12 @@ class Connection:
     def pc(self) -> Any:
         """aiortc's RTCPeerConnection; a new one after every renewal."""
         return self._performer.open_session().pc
+
+    @property
+    def link(self) -> PeerLink | None:
+        """What is known of the way to the other side at this moment."""
+        session = self._performer.session
+        return session.link if session is not None else None
 
     def create_data_channel(self, label: str, **parameters: Any) -> Any:
         """Return a new data channel of the present connection."""

@@ -31,6 +31,7 @@ from metered_realtime.negotiation_actions import (
 from metered_realtime.options import PeerConnectionState
 from metered_realtime.owned_tasks import OwnedTasks
 from metered_realtime.scrub import scrub
+from metered_realtime.stats import PeerLink
 
 if TYPE_CHECKING:
     from metered_realtime.receivers import MediaChange
@@ -49,6 +50,7 @@ class ConnectionEvents:
     channel_opened: Callable[[Any], None]
     failed: Callable[[Exception], None]
     candidate_failed: Callable[[Exception], None]
+    link_changed: Callable[[PeerLink], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,10 @@ class Performer:
         if candidate is not None and session.lacks_candidates:
             self._tasks.start(session.connect(), "connection over a late candidate")
 
+    def _link_changed(self, session: RtcSession, link: PeerLink) -> None:
+        if session is self.session and not self.is_closed:
+            self._events.link_changed(link)
+
     def _answer_lost(self) -> None:
         self._put(self._core.answer_lost)
 
@@ -246,6 +252,7 @@ class Performer:
             channel_opened=self._events.channel_opened,
             candidate_found=self._candidate_found,
             path_changed=lambda session, is_found: self._put(PathState(session, is_found)),
+            link_changed=self._link_changed,
         )
         return RtcSession(self._options, events, self._new_mid, layout=tuple(layout), earlier=tuple(earlier))
 

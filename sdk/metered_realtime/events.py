@@ -10,6 +10,7 @@ from metered_realtime.ice_servers import IceServerConfig
 
 if TYPE_CHECKING:
     from metered_realtime.remote_peer import RemotePeer
+    from metered_realtime.stats import PeerLink
     from metered_realtime.streams import MediaStream, StreamMetadata
 
 
@@ -151,6 +152,17 @@ class FatalError(Event):
     """Nothing will mend this by itself: a refused key, a suspended account, a kick."""
 
     err: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLinkChange(Event):
+    """The way to this member became too thin for what we send it, or is wide enough again (`link.is_thin`). Ours.
+
+    Emitted by the `RemotePeer`, and by the `MeteredPeer` as well.
+    """
+
+    peer: RemotePeer
+    link: PeerLink
 
 
 # RemotePeer ---------------------------------------------------------------------------------------

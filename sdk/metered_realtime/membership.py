@@ -7,9 +7,9 @@ import logging
 from collections.abc import Callable, Iterable
 
 from metered_realtime.frames import PresencePeer
+from metered_realtime.member_link import MemberLink
 from metered_realtime.network_watch import NetworkWatch
 from metered_realtime.owned_tasks import OwnedTasks
-from metered_realtime.peer_link import PeerLink
 from metered_realtime.remote_peer import RemotePeer
 from metered_realtime.roster import MAX_PEERS, Roster, RosterChange
 
@@ -34,7 +34,7 @@ class Membership:
     def __init__(
         self,
         *,
-        open_link: Callable[[PresencePeer, bool], PeerLink],
+        open_link: Callable[[PresencePeer, bool], MemberLink],
         joined: Callable[[RemotePeer], None],
         left: Callable[[RemotePeer], None],
         is_open: Callable[[], bool],
@@ -45,7 +45,7 @@ class Membership:
         self._left = left
         self._is_open = is_open
         self._roster = Roster()
-        self._links: dict[str, PeerLink] = {}
+        self._links: dict[str, MemberLink] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._is_renamed = False
         self._tasks = OwnedTasks()
@@ -61,11 +61,11 @@ class Membership:
         return self._roster.own_id
 
     @property
-    def links(self) -> list[PeerLink]:
+    def links(self) -> list[MemberLink]:
         """The links, in the order the peers came."""
         return list(self._links.values())
 
-    def get(self, peer_id: str) -> PeerLink | None:
+    def get(self, peer_id: str) -> MemberLink | None:
         """Return the link to a member."""
         return self._links.get(peer_id)
 

@@ -13,6 +13,7 @@ from metered_realtime.emitter import own_handler
 from metered_realtime.fatal import fatal_close, fatal_error
 from metered_realtime.ice_servers import IceServerConfig, check_ice_servers
 from metered_realtime.logger import Logger
+from metered_realtime.member_link import MemberLink
 from metered_realtime.membership import Membership
 from metered_realtime.options import (
     MediaDirections,
@@ -25,7 +26,6 @@ from metered_realtime.options import (
 )
 from metered_realtime.outbox import SignalOutbox
 from metered_realtime.owned_tasks import OwnedTasks
-from metered_realtime.peer_link import PeerLink
 from metered_realtime.peer_media import RECEIVING, MediaSender
 from metered_realtime.remote_peer import RemotePeer
 from metered_realtime.signalling import SignallingClient
@@ -39,8 +39,8 @@ FORWARDED = (events.Connected, events.Disconnected, events.ServerError, events.G
 class MeteredPeer(MediaSender):
     """One member of one channel.
 
-    Emits `Joined`, `Left`, `StateChange`, `PeerJoined`, `PeerLeft`, `Data`, `FatalError`, and what happens to the
-    connection to the service: `Connected`, `Disconnected`, `ServerError`, `GoingAway`. Takes
+    Emits `Joined`, `Left`, `StateChange`, `PeerJoined`, `PeerLeft`, `PeerLinkChange`, `Data`, `FatalError`, and what
+    happens to the connection to the service: `Connected`, `Disconnected`, `ServerError`, `GoingAway`. Takes
     `SignallingClientOptions`, or its fields as keywords; and, ours: `relay_only`, to reach other members through TURN
     servers only; `ice_servers`, used beside those of the service. Raises ValueError or TypeError for options that
     cannot work.
@@ -280,9 +280,9 @@ class MeteredPeer(MediaSender):
             self._set_state("joined")
         self._members.admit(change)
 
-    def _open_link(self, member: wire.PresencePeer, polite: bool) -> PeerLink:
+    def _open_link(self, member: wire.PresencePeer, polite: bool) -> MemberLink:
         peer_id = member.peer_id
-        return PeerLink(
+        link = MemberLink(
             peer_id,
             polite=polite,
             metadata=member.metadata,
@@ -296,6 +296,8 @@ class MeteredPeer(MediaSender):
             turnstile=self._turnstile,
             logger=self._logger,
         )
+        link.remote.on(events.PeerLinkChange, self.emit)
+        return link
 
     def _on_server_error(self, event: events.ServerError) -> None:
         fatal = fatal_error(event.code, event.message)

@@ -43,7 +43,8 @@ class _Piece(NamedTuple):
 
 
 class _Blocked(NamedTuple):
-    piece: _Piece
+    """The rest of the first piece that waits, encrypted already."""
+
     view: memoryview
     next_run: int
 
@@ -116,18 +117,22 @@ class PictureSender:
             if not is_key:
                 self.counts.dropped_pictures += 1
                 return
+        waiting = self._waiting
         for number, image in enumerate(images):
-            piece = _Piece(image, timestamp, is_key, number == 0, send_time)
-            if self._waiting or number > 0 or not self._transmit(piece):
-                self._waiting.append(piece)
+            if waiting or number > 0 or not self._transmit(image, timestamp, is_key, send_time):
+                waiting.append(_Piece(image, timestamp, is_key, number == 0, send_time))
                 self._waiting_bytes += len(image.data)
-        if self._waiting and self._timer is None:
+        if waiting and self._timer is None:
             self._timer = self._loop.call_later(PIECE_INTERVAL_S, self._next_piece)
 
     def _next_piece(self) -> None:
         self._timer = None
+        piece = self._waiting[0]
         try:
-            is_sent = self._finish_blocked() if self._blocked is not None else self._transmit(self._waiting[0])
+            if self._blocked is not None:
+                is_sent = self._finish_blocked(self._blocked, piece)
+            else:
+                is_sent = self._transmit(piece.image, piece.timestamp, piece.is_key, piece.send_time)
         except ConnectionError:
             self.stop()  # the connection is ending; whoever owns it notices by itself
             return
@@ -136,42 +141,40 @@ class PictureSender:
         if self._waiting:
             self._timer = self._loop.call_later(PIECE_INTERVAL_S, self._next_piece)
 
-    def _transmit(self, piece: _Piece) -> bool:
+    def _transmit(self, image: PacketImage, timestamp: int, is_key: bool, send_time: bytes | None) -> bool:
         """Encrypt and send; False where it has to wait."""
         path = self._find_path()
         if path is None:
             return False
-        rest = (self._sequence, piece.timestamp, self._ssrc)
-        view = protect_image(self._session, piece.image, *rest, send_time=piece.send_time)
-        for number, run in enumerate(piece.image.runs):
+        view = protect_image(self._session, image, self._sequence, timestamp, self._ssrc, send_time=send_time)
+        for number, run in enumerate(image.runs):
             if not path.send_run(view, run):
                 # What is encrypted is kept: SRTP must not use a number twice, and a gap would look like loss.
-                self._blocked = _Blocked(piece, memoryview(bytes(view)), number)
+                self._blocked = _Blocked(memoryview(bytes(view)), number)
                 return False
-        self._sent(piece)
+        self._sent(image, timestamp, is_key)
         return True
 
-    def _finish_blocked(self) -> bool:
-        path, blocked = self._find_path(), self._blocked
-        if path is None or blocked is None:
+    def _finish_blocked(self, blocked: _Blocked, piece: _Piece) -> bool:
+        path, runs = self._find_path(), piece.image.runs
+        if path is None:
             return False
-        for number in range(blocked.next_run, len(blocked.piece.image.runs)):
-            if not path.send_run(blocked.view, blocked.piece.image.runs[number]):
+        for number in range(blocked.next_run, len(runs)):
+            if not path.send_run(blocked.view, runs[number]):
                 self._blocked = blocked._replace(next_run=number)
                 return False
         self._blocked = None
-        self._sent(blocked.piece)
+        self._sent(piece.image, piece.timestamp, piece.is_key)
         return True
 
-    def _sent(self, piece: _Piece) -> None:
-        image, counts, now_s = piece.image, self.counts, self._loop.time()
-        packets = len(image.places)
-        self._history.add(SentPicture(image, self._sequence, piece.timestamp, now_s, piece.is_key))
+    def _sent(self, image: PacketImage, timestamp: int, is_key: bool) -> None:
+        counts, now_s, packets = self.counts, self._loop.time(), len(image.places)
+        self._history.add(image, self._sequence, timestamp, now_s, is_key=is_key)
         self._sequence = (self._sequence + packets) & 0xFFFF
         counts.packets += packets
         counts.payload_bytes += image.payload_bytes
         counts.sent_bytes += len(image.data)
-        counts.timestamp, counts.sent_s = piece.timestamp, now_s
+        counts.timestamp, counts.sent_s = timestamp, now_s
 
     def _drop_waiting(self) -> None:
         """Leave out whole pictures; one that has begun is finished."""

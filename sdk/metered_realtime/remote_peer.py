@@ -9,7 +9,7 @@ from metered_realtime.errors import MeteredRealtimeError
 from metered_realtime.logger import Logger
 from metered_realtime.media_choice import Media
 from metered_realtime.options import PeerConnectionState
-from metered_realtime.stats import PeerStats
+from metered_realtime.stats import PeerLink, PeerStats
 
 
 class Link(Protocol):
@@ -22,6 +22,8 @@ class Link(Protocol):
     def polite(self) -> bool: ...
     @property
     def pc(self) -> Any: ...
+    @property
+    def link(self) -> PeerLink | None: ...
     async def send(self, data: Any) -> None: ...
     def create_data_channel(self, label: str, **parameters: Any) -> Any: ...
     def choose_media(self, media: Media | None) -> None: ...
@@ -32,8 +34,8 @@ class RemotePeer(Emitter):
     """A member of the channel; made by `MeteredPeer`, found in `PeerJoined`.
 
     Emits `StateChange`, `Track`, `StreamAdded`, `StreamRemoved`, `ConnectionReset`, `DataChannelOpened`,
-    `NegotiationError`, `IceCandidateError`. After the connection was renewed, tracks and streams are announced anew
-    with new objects.
+    `NegotiationError`, `IceCandidateError`, `PeerLinkChange`. After the connection was renewed, tracks and
+    streams are announced anew with new objects.
     """
 
     def __init__(self, peer_id: str, link: Link, *, logger: Logger | None = None) -> None:
@@ -63,6 +65,15 @@ class RemotePeer(Emitter):
     def pc(self) -> Any:
         """The aiortc RTCPeerConnection. Another one after each renewal: read it again at `connected`."""
         return self._link.pc
+
+    @property
+    def link(self) -> PeerLink | None:
+        """What is known of the way to the peer at this moment; None while nothing has been reported.
+
+        A thin link is sent less: of each group of pictures of an H.264 track only as much from its start as it takes.
+        `PeerLinkChange` tells when `is_thin` changes.
+        """
+        return self._link.link
 
     async def send(self, data: Any) -> None:
         """Send any JSON value to this peer through the service.

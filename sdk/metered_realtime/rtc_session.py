@@ -18,7 +18,7 @@ from metered_realtime.negotiation_actions import Need
 from metered_realtime.receivers import MediaChange, ReceivedMedia, Receivers
 from metered_realtime.sdp_rewrite import usable_candidate
 from metered_realtime.senders import Sender, Senders
-from metered_realtime.stats import ConnectionSample
+from metered_realtime.stats import ConnectionSample, PeerLink
 from metered_realtime.trickle import CandidateInit, Trickle
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class SessionEvents:
     channel_opened: Callable[[Any], None]
     candidate_found: Callable[[RtcSession, CandidateInit], None]
     path_changed: Callable[[RtcSession, bool], None]
+    link_changed: Callable[[RtcSession, PeerLink], None]
 
 
 class RtcSession:
@@ -76,6 +77,7 @@ class RtcSession:
             ssl_context=options.ssl_context,
             on_candidate=self._candidate_found,
             on_path=self._path_changed,
+            on_link=self._link_changed,
         )
         self.pc.on("connectionstatechange", self._state_changed)
         self.pc.on("track", self._track_opened)
@@ -298,7 +300,20 @@ class RtcSession:
 
     def _path_changed(self, is_found: bool) -> None:
         if not self._is_closing:
+            if is_found:
+                self.senders.resume()
+            else:
+                self.senders.pause()
             self._events.path_changed(self, is_found)
+
+    @property
+    def link(self) -> PeerLink | None:
+        """What is known of the way to the other side at this moment."""
+        return self.pc.link_meter.link
+
+    def _link_changed(self, link: PeerLink) -> None:
+        if not self._is_closing:
+            self._events.link_changed(self, link)
 
     # aiortc's events ---------------------------------------------------------------------------------
 

@@ -50,6 +50,7 @@ class Senders:
     """All sections of ours in one connection, oldest first."""
 
     _all: list[Sender] = field(default_factory=list)
+    _is_paused: bool = False
 
     def __iter__(self) -> Any:
         return iter(self._all)
@@ -66,13 +67,30 @@ class Senders:
             if local not in served:
                 self._assign(local)
 
+    def pause(self) -> None:
+        """The path is lost: read no source, as if the other side were not there, until `resume()`."""
+        self._is_paused = True
+        for sender in self._all:
+            sender.track.switch(None)
+
+    def resume(self) -> None:
+        """There is a path again: encoded pictures begin with a key frame."""
+        if self._is_paused:
+            self._is_paused = False
+            for sender in self._all:
+                self._feed(sender)
+
+    def _feed(self, sender: Sender) -> None:
+        if sender.local is not None and not self._is_paused:
+            sender.track.switch(sender.local.source.open_reader())
+
     def replace(self, old: LocalTrack, new: LocalTrack) -> bool:
         """Put `new` behind the section that sends `old`. False where that takes another codec, and so a new section."""
         sender = next((each for each in self._all if each.local is old), None)
         if sender is None or sender.is_refused or not _fits(sender, new):
             return False
         sender.local = new
-        sender.track.switch(new.source.open_reader())
+        self._feed(sender)
         return True
 
     def refusal(self, local: LocalTrack) -> MeteredRealtimeError | None:
@@ -100,7 +118,7 @@ class Senders:
             self._all.append(sender)
         sender.local = local
         sender.track_id, sender.stream_id = local.track_id, local.stream_id
-        sender.track.switch(local.source.open_reader())
+        self._feed(sender)
         if sender.transceiver is not None:
             aiortc_adapter.set_msid(sender.transceiver.sender, sender.stream_id, sender.track_id)
 

@@ -34,7 +34,8 @@ class TrackStats:
     `codec` is a MIME type such as `video/H264`. `bytes` counts payload, `packets` RTP packets. `lost`, `jitter_s` and
     `rtt_s` of a sent track are what the peer last reported (RFC 3550 section 6.4), None until it has; a received
     track has no `rtt_s`. `fraction_lost` (0 to 1) is of the last report, or since the call before. `bitrate_bps` is
-    bits of payload per second since the call before; None at the first call.
+    bits of payload per second since the call before; None at the first call. `thinned_pictures`: encoded pictures left
+    out because the link is thin.
     """
 
     direction: Literal["send", "receive"]
@@ -49,6 +50,23 @@ class TrackStats:
     jitter_s: float | None = None
     rtt_s: float | None = None
     bitrate_bps: float | None = None
+    thinned_pictures: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerLink:
+    """What the peer's own reports, and our socket, say about the way to it; of the whole connection.
+
+    `is_thin`: it takes less than we would send, and pictures are left out; with hysteresis. `available_bps`: what it
+    takes in bits per second, as far as known (REMB, or transport-wide feedback). `wanted_bps`: what our video for it
+    comes to with nothing left out. `fraction_lost` (0 to 1) and `rtt_s`: of the last reports (RFC 3550 section 6.4).
+    """
+
+    is_thin: bool
+    available_bps: float | None
+    wanted_bps: float
+    fraction_lost: float | None
+    rtt_s: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +85,14 @@ class ConnectionSample:
 class PeerStats:
     """How the connection to one peer does. Counters start anew when the connection is replaced.
 
-    `pair` is None while there is no path. `rtt_s`: of the path, else the shortest reported of a sent track. Bytes
-    and packets are of the whole transport, data channels and encryption included. `dropped_signals`: descriptions
-    and candidates of the peer that came faster than they could be handled.
+    `pair` is None while there is no path, `link` while nothing has been reported. `rtt_s`: of the path, else the
+    shortest reported of a sent track. Bytes and packets are of the whole transport, data channels and encryption
+    included. `dropped_signals`: descriptions and candidates of the peer that came faster than they could be handled.
     """
 
     state: PeerConnectionState
     pair: CandidatePairStats | None = None
+    link: PeerLink | None = None
     rtt_s: float | None = None
     bytes_sent: int = 0
     bytes_received: int = 0
@@ -84,7 +103,12 @@ class PeerStats:
 
 
 def peer_stats(
-    state: PeerConnectionState, sample: ConnectionSample, tracks: tuple[TrackStats, ...], *, dropped_signals: int
+    state: PeerConnectionState,
+    sample: ConnectionSample,
+    tracks: tuple[TrackStats, ...],
+    *,
+    dropped_signals: int,
+    link: PeerLink | None = None,
 ) -> PeerStats:
     """Put together what a connection counted; `tracks` with their rates."""
     reported = [track.rtt_s for track in tracks if track.rtt_s is not None]
@@ -92,6 +116,7 @@ def peer_stats(
     return PeerStats(
         state=state,
         pair=sample.pair,
+        link=link,
         rtt_s=path_rtt_s if path_rtt_s is not None else min(reported, default=None),
         bytes_sent=sample.bytes_sent,
         bytes_received=sample.bytes_received,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -15,8 +16,10 @@ from metered_realtime.errors import IceRestartExhaustedError, MeteredRealtimeErr
 from metered_realtime.frames import Description, IceCandidate
 from metered_realtime.ice_servers import IceServerConfig
 from metered_realtime.local_media import LocalMedia
+from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.encoded import EncodedVideoSource
 from metered_realtime.negotiation_actions import ReportExhausted
+from tests.sdk.media.h264_samples import annex_b, idr, pps, slice_nal, sps
 from tests.sdk.pcs import cut_the_path, hurried_consent
 from tests.sdk.wired import End, SmallPictures, wired
 
@@ -39,7 +42,7 @@ class Recorded:
             send=self._send,
             events=ConnectionEvents(
                 self.states.append, lambda change: None, self._replaced, lambda channel: None, self.errors.append,
-                self.candidate_errors.append,
+                self.candidate_errors.append, lambda link: None,
             ),
         )  # fmt: skip
 
@@ -307,3 +310,33 @@ async def test_a_dead_server_delays_nothing_but_the_word_that_there_are_no_more_
     assert len(recorded.sent) == 1  # that there are no more candidates is not known: the server is still asked
     await recorded.connection.aclose()
     await recorded.media.aclose()
+
+
+async def push_for_ever(source: EncodedVideoSource) -> None:
+    key, delta = annex_b(sps(), pps(), idr()), annex_b(slice_nal())
+    for number in itertools.count():
+        is_key = number % 10 == 0
+        source.push(AccessUnit(key if is_key else delta, number * 1800, is_key))
+        await asyncio.sleep(0.02)
+
+
+async def test_nothing_is_read_while_a_path_is_lost_and_pictures_go_on_with_a_key_frame(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hurried_consent(monkeypatch)
+    source = EncodedVideoSource()
+    async with wired() as (polite, impolite, _):
+        polite.add(source)
+        feeder = asyncio.create_task(push_for_ever(source), name="feeder")
+        received = await (await impolite.track()).track.encoded()
+        heal = cut_the_path(polite.link.pc)
+        await polite.until(lambda: polite.link.state == "reconnecting")
+        assert source.viewers == 0
+        seen = received.stats()
+        heal()
+        await polite.until(lambda: source.viewers == 1)
+        await impolite.until(lambda: received.stats().units >= seen.units + 5)
+        assert received.stats().key_units > seen.key_units
+        assert polite.link.state == "connected"
+        feeder.cancel()
+        await asyncio.wait([feeder])

@@ -14,7 +14,7 @@ from metered_realtime.roster import MAX_PEERS
 
 
 class Link:
-    """Stands for a PeerLink."""
+    """Stands for a MemberLink."""
 
     def __init__(self, peer_id: str, polite: bool) -> None:
         self.remote: Any = peer_id

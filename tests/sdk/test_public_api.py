@@ -24,9 +24,9 @@ StdlibLogger ErrorCode IceServerConfig PresencePeer WsCloseCode
 OURS = """
 AccessUnit CameraInfo CandidatePairStats ConnectionReset EncodedAudioSource EncodedVideoSource EncodedVideoStats
 FileFinished FileStarted IceRestartExhaustedError JsonMessages LivePlayer MediaDirections NotJsonError
-OversizedPayloadError PeerStats Recorder RecorderStats RecordingFailed ReopeningDataChannel SnapshotError
-SourceBusyError SourceDeniedError SourceError SourceFormatError SourceLostError SourceNotFoundError SourceStateChange
-SourceTimeoutError TrackRefused TrackStats VideoSource VideoSourceStats list_cameras snapshot
+OversizedPayloadError PeerLink PeerLinkChange PeerStats Recorder RecorderStats RecordingFailed ReopeningDataChannel
+SnapshotError SourceBusyError SourceDeniedError SourceError SourceFormatError SourceLostError SourceNotFoundError
+SourceStateChange SourceTimeoutError TrackRefused TrackStats VideoSource VideoSourceStats list_cameras snapshot
 """.split()
 
 

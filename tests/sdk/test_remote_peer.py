@@ -18,7 +18,7 @@ def made(**more: Any) -> tuple[RemotePeer, list[Any]]:
         calls.append(data)
 
     link: Any = SimpleNamespace(
-        state="idle", metadata={"name": "x"}, polite=True, pc="pc", send=send,
+        state="idle", link=None, metadata={"name": "x"}, polite=True, pc="pc", send=send,
         create_data_channel=lambda label, **parameters: (label, parameters), **more,
     )  # fmt: skip
     return RemotePeer("id", link), calls

@@ -35,6 +35,7 @@ class Recorded(RtcSession):
             channel_opened=self.channels.append,
             candidate_found=lambda session, init: self.candidates.append(init),
             path_changed=lambda session, is_found: self.paths.append(is_found),
+            link_changed=lambda session, link: None,
         )
         self.asked = 0
         options = SessionOptions(self._servers, relay_only=relay_only, receives=receives)

@@ -156,3 +156,23 @@ async def test_why_a_track_is_not_sent_is_known_before_it_is_offered(pc: Any) ->
     assert "H265" in str(senders.refusal(local(camera)))
     assert senders.refusal(picture) is None
     senders.stop()
+
+
+async def test_nothing_is_read_while_the_path_is_lost() -> None:
+    source, other, later = EncodedVideoSource(), EncodedVideoSource(), EncodedVideoSource()
+    senders, first = Senders(), local(source)
+    senders.sync([first])
+    (sender,) = senders
+    senders.pause()
+    assert not sender.track.is_fed
+    second = local(other)
+    assert senders.replace(first, second)
+    senders.sync([second, local(later)])
+    assert [each.track.is_fed for each in senders] == [False, False]
+    senders.resume()
+    assert [each.track.is_fed for each in senders] == [True, True]
+    senders.sync([])
+    senders.pause()
+    senders.resume()
+    assert [each.track.is_fed for each in senders] == [False, False], "nothing is wanted"
+    senders.stop()

@@ -12,7 +12,7 @@ from aiortc import AudioStreamTrack, VideoStreamTrack
 from metered_realtime import events
 from metered_realtime.frames import Description, Envelope
 from metered_realtime.local_media import LocalMedia, LocalTrack
-from metered_realtime.peer_link import PeerLink
+from metered_realtime.member_link import MemberLink
 from metered_realtime.streams import MediaStream
 from tests.sdk.media.tracks import picture
 
@@ -37,7 +37,7 @@ class End:
         self.media = LocalMedia()
         self.outgoing: asyncio.Queue[tuple[Envelope, Callable[[], None]]] = asyncio.Queue()
         self.sent: list[Envelope] = []
-        self.link = PeerLink(
+        self.link = MemberLink(
             name,
             polite=polite,
             metadata=None,

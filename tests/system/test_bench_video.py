@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import signal
@@ -13,18 +14,23 @@ from typing import Any
 import pytest
 
 from scripts.lib import peers
+from scripts.lib.bench.video import Peer, turns
 from scripts.lib.bench.viewing.figures import Order, Picture, added_latencies_ms, first_picture_s, judge_restart
-from scripts.lib.bench.viewing.marks import NEVER, Measured, marks_of
+from scripts.lib.bench.viewing.levels import NEVER, Level, cpu_ratio, rows_of
+from scripts.lib.bench.viewing.marks import Measured, marks_of
 from scripts.lib.bench.viewing.slices import Picture as Packets
 from scripts.lib.bench.viewing.slices import checksum
 from scripts.lib.bench.viewing.tap import Viewer
-from scripts.lib.child import ROOT
+from scripts.lib.bench.viewing.visit import Effort
+from scripts.lib.child import ROOT, Child
+from scripts.lib.process_cost import rss_mb, tree, tree_cpu_s, tree_rss_mb
 
 START = b"\0\0\0\1"
 SPS, PPS, KEY, DELTA = b"\x67abc", b"\x68de", b"\x65" + bytes(range(1, 200)) * 3, b"\x41" + b"delta"
 FIELDS = [
     "server", "viewers", "cpu_pct_per_viewer", "us_per_packet", "rss_mb", "connect_ms_p50", "first_picture_ms_p50",
     "first_picture_ms_max", "gop_s", "added_latency_ms_p50", "added_latency_ms_p99",
+    "cpu_pct_per_viewer_low", "cpu_pct_per_viewer_high", "other_pct_of_core",
 ]  # fmt: skip
 
 
@@ -123,27 +129,68 @@ def test_a_restart_is_judged_by_session_key_frame_and_timestamps() -> None:
     assert found.gap_error_ms == pytest.approx(10.0)
 
 
-def row(server: str, viewers: int, **figures: Any) -> dict[str, Any]:
-    return {**dict.fromkeys(FIELDS), "server": server, "viewers": viewers, "gop_s": 2, "rss_mb": 50.0, **figures}
+def level(server: str, viewers: int, *cpu: float, visit: int = 0, **figures: Any) -> Level:
+    return Level(server, figures.pop("gop_s", 2), visit, viewers, figures.pop("rss_mb", 50.0), [*cpu], **figures)
 
 
-def test_marks_hold_ours_against_the_baseline_and_the_cheapest_peer() -> None:
-    rows = [
-        row("edged", 0),
-        row("edged", 1, rss_mb=80.0, added_latency_ms_p50=0.4, added_latency_ms_p99=None),
-        row("edged", 16, cpu_pct_per_viewer=0.2, rss_mb=87.5),
-        row("aiortc", 16, cpu_pct_per_viewer=0.8),
-        row("a", 16, cpu_pct_per_viewer=0.5),
-        row("b", 16, cpu_pct_per_viewer=0.4),
-    ]
-    marks = {
-        mark.name: mark for mark in marks_of(Measured(rows, [5.0, None, None], {10: [20.0, 30.0, 900.0]}, [], None))
+def test_a_row_has_the_medians_of_all_visits_and_what_the_cpu_went_between() -> None:
+    (row,) = rows_of(
+        [
+            level("edged", 16, 0.2, 0.9, rss_mb=80.0, us_per_packet=[5.0], connects_ms=[9.0], latencies_ms=[1.0, 4.0]),
+            level("edged", 16, 0.3, rss_mb=90.0, us_per_packet=[7.0], connects_ms=[None], firsts_ms=[30.0, 20.0]),
+        ]
+    )
+    assert row == {
+        "server": "edged",
+        "viewers": 16,
+        "cpu_pct_per_viewer": 0.3,
+        "us_per_packet": 6.0,
+        "rss_mb": 85.0,
+        "connect_ms_p50": 9.0,
+        "first_picture_ms_p50": 20.0,
+        "first_picture_ms_max": 30.0,
+        "gop_s": 2,
+        "added_latency_ms_p50": 1.0,
+        "added_latency_ms_p99": 4.0,
+        "cpu_pct_per_viewer_low": 0.2,
+        "cpu_pct_per_viewer_high": 0.9,
+        "other_pct_of_core": None,
     }
+
+
+def test_servers_are_compared_within_a_turn_so_that_a_slow_machine_slows_both() -> None:
+    levels = [
+        level("edged", 16, 0.2),
+        level("a", 16, 0.8),
+        level("edged", 16, 0.6, visit=1),
+        level("a", 16, 2.0, visit=1),
+        level("edged", 16, 0.9, visit=2),  # the other could not be measured
+    ]
+    ratio = cpu_ratio(levels, "edged", ["a", "b"], 16)
+    assert ratio is not None
+    assert (ratio.middle, ratio.low, ratio.high) == pytest.approx((0.275, 0.25, 0.3))
+    assert cpu_ratio(levels, "edged", ["b"], 16) is None
+
+
+def test_marks_hold_ours_against_the_baseline_and_the_peers() -> None:
+    late: dict[str, Any] = {"gop_s": 10, "firsts_ms": [20.0, 30.0, 900.0], "connects_ms": [5.0, None, None]}
+    levels = [
+        level("edged", 0),
+        level("edged", 1, rss_mb=80.0, latencies_ms=[0.4]),
+        level("edged", 16, 0.2, rss_mb=87.5),
+        level("edged", 16, **late),
+        level("aiortc", 16, 0.8),
+        level("go2rtc", 16, 0.5),
+        level("mediamtx", 16, 0.4),
+        level("janus", 16, 0.1),
+    ]
+    marks = {mark.name: mark for mark in marks_of(Measured(levels, [], None))}
     assert {name: mark.value for name, mark in marks.items()} == {
         "CPU per viewer at 16: ours / aiortc": 0.25,
-        "CPU per viewer at 16: ours / cheapest peer": 0.5,
+        "CPU per viewer at 16: ours / cheaper of go2rtc and mediamtx": 0.5,
+        "CPU per viewer at 16: ours / janus": 2.0,
         "added latency p50 with 1 viewers, ms": 0.4,
-        "added latency p99 with 1 viewers, ms": NEVER,
+        "added latency p99 with 1 viewers, ms": 0.4,
         "first picture p50, GOP 10 s, ms": 30.0,
         "first picture max, GOP 10 s, ms": 900.0,
         "connect p50, ms": NEVER,
@@ -152,6 +199,35 @@ def test_marks_hold_ours_against_the_baseline_and_the_cheapest_peer() -> None:
         "RSS per viewer, 1 to 16, MB": 0.5,
     }
     assert marks["CPU per viewer at 16: ours / aiortc"].met
+    assert not marks["CPU per viewer at 16: ours / janus"].met
+
+
+def test_every_other_turn_goes_the_other_way_and_long_gops_are_visited_once() -> None:
+    effort = Effort(gops_s=(2, 10), rounds=3)
+    assert list(turns(effort, ["a", "b"])) == [
+        *[(2, 0, "a"), (2, 0, "b"), (10, 0, "a"), (10, 0, "b")],
+        *[(2, 1, "b"), (2, 1, "a")],
+        *[(2, 2, "a"), (2, 2, "b")],
+    ]
+
+
+def test_a_peer_is_a_process_or_the_program_that_starts_it() -> None:
+    url = "http://127.0.0.1:1984/api/webrtc?src=gop{gop}"
+    assert Peer.parse(f"go2rtc={url},17") == Peer("go2rtc", url, "17")
+    assert Peer.parse(f"go2rtc={url},{sys.executable}").runs == sys.executable
+    for wrong in ("go2rtc", f"go2rtc={url}", f"go2rtc={url},/no/such/program", f"={url},17"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            Peer.parse(wrong)
+
+
+async def test_what_a_server_starts_is_counted_with_it() -> None:
+    busy = "import json; sum(range(3_000_000)); print(json.dumps({'event': 'ready'}), flush=True); input()"
+    async with Child("server", ["sh", "-c", f'"{sys.executable}" -c "{busy}"; true']) as child:
+        await child.event("ready")
+        assert len(tree(child.pid)) == 2
+        assert tree_rss_mb(child.pid) > rss_mb(child.pid) + 3
+        assert tree_cpu_s(child.pid) > 0.02
+        child.close_stdin()
 
 
 # A viewer ----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
@@ -16,11 +17,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A promise: `value` must not be above `mark`."""
+    """A promise: `value` must not be above `mark`. `low` and `high`: where it was measured more than once."""
 
     name: str
     value: float
     mark: float
+    low: float | None = None
+    high: float | None = None
 
     @property
     def met(self) -> bool:
@@ -54,7 +57,18 @@ def print_report(bench: str, rows: Sequence[Row], marks: Sequence[Mark]) -> None
         print(json.dumps({"bench": bench, "machine": machine(), "rows": list(rows), "marks": shown}), flush=True)
         return
     print(f"{bench} on {machine()}")
-    for row in rows:
-        print("  " + "  ".join(f"{name} {value}" for name, value in row.items()))
+    for line in table(rows):
+        print(f"  {line}")
     for mark in marks:
-        print(f"  {'met   ' if mark.met else 'MISSED'} {mark.name}: {mark.value} (mark {mark.mark})")
+        spread = "" if mark.low is None else f", from {mark.low} to {mark.high}"
+        print(f"  {'met    ' if mark.met else 'NOT MET'} {mark.name}: {mark.value} (mark {mark.mark}{spread})")
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """Return the rows in columns, below the names of the fields wherever other fields begin."""
+    lines: list[str] = []
+    for names, group in itertools.groupby(rows, key=tuple):
+        cells = [names, *(tuple("-" if value is None else str(value) for value in row.values()) for row in group)]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines += ["  ".join(cell.ljust(width) for cell, width in zip(each, widths, strict=True)) for each in cells]
+    return [line.rstrip() for line in lines]

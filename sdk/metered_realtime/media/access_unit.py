@@ -26,12 +26,14 @@ class AccessUnit:
     """One complete encoded picture (RFC 6184 section 1.2), ready to be decoded or sent.
 
     `data` of H.264 is Annex-B; a key unit carries its SPS and PPS in front. `pts_90k` is in ticks of 1/90000 s,
-    unwrapped, and never goes backwards within one source (equal values occur).
+    unwrapped, and never goes backwards within one source (equal values occur). `taken_s`: when it was taken, on the
+    clock of `time.monotonic()`, where that is known; pictures and sounds that were taken together are played together.
     """
 
     data: bytes
     pts_90k: int
     is_key: bool
+    taken_s: float | None = None
 
     @property
     def size_bytes(self) -> int:

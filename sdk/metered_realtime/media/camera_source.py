@@ -45,11 +45,19 @@ class CameraSource:
         self._passthrough = passthrough
         self._system = system
         self._clock = clock
+        self._makes_key_frames = False
+        self._key_wanted = threading.Event()
 
     @property
     def name(self) -> str:
         """The camera, for people."""
         return "the camera" if self._device is None else f"the camera {self._device}"
+
+    def request_key_frame(self) -> bool:
+        """Make the camera's own encoder give a key frame next. False where there is none that does so."""
+        if self._makes_key_frames:
+            self._key_wanted.set()
+        return self._makes_key_frames
 
     async def __call__(self, sink: SourceSink) -> None:
         """Play until it fails. Raises SourceError."""
@@ -57,7 +65,10 @@ class CameraSource:
         def capture(quit_: threading.Event) -> None:
             self._capture(sink, quit_)
 
-        await in_thread(capture, name=self.name)
+        try:
+            await in_thread(capture, name=self.name)
+        finally:
+            self._makes_key_frames = False
 
     def _capture(self, sink: SourceSink, quit_: threading.Event) -> None:
         path = self._device if self._device is not None else first_camera(system=self._system)
@@ -65,9 +76,13 @@ class CameraSource:
             picture = self._set_up(device)
             take = self._passing_on(sink) if self._passthrough else self._decoding(picture, sink)
             device.start()
+            self._makes_key_frames = self._passthrough and device.makes_key_frames
             seen_s = self._clock()
             while not quit_.is_set():
                 captured = device.read(_POLL_S)
+                if self._key_wanted.is_set():
+                    self._key_wanted.clear()
+                    self._makes_key_frames = self._makes_key_frames and device.force_key_frame()
                 if captured is not None:
                     take(captured)
                     seen_s = self._clock()

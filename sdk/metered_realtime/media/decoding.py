@@ -44,7 +44,7 @@ class AudioDecoder:
             codec.extradata = audio.config
         self._codec = codec
         self._time_base = Fraction(1, audio.clock_rate)
-        self._scale = Fraction(audio.clock_rate, audio.sample_rate)
+        self._clock_rate = audio.clock_rate
         self._next_pts: Fraction | None = None
         self.damaged_units = 0
 
@@ -59,5 +59,6 @@ class AudioDecoder:
             self._next_pts = Fraction(unit.pts or 0)
         for frame in frames:
             frame.pts, frame.time_base = round(self._next_pts), self._time_base
-            self._next_pts += frame.samples * self._scale
+            # The rate of the frame, not that of the SDP: HE-AAC gives twice as many samples as it says.
+            self._next_pts += Fraction(frame.samples * self._clock_rate, frame.sample_rate)
         return frames

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import av
 from aiortc.mediastreams import MediaStreamTrack
 
 from metered_realtime.media.access_unit import CLOCK_RATE, AccessUnit
+from metered_realtime.media.arrival_line import ArrivalLine
 from metered_realtime.media.encoded_reader import EncodedReader, SharedUnit
 from metered_realtime.media.gop import DEFAULT_MAX_BYTES, GopRing
 from metered_realtime.media.packed import PackedUnit
@@ -20,7 +20,6 @@ MIME_TYPES = ("video/H264", "video/VP8")
 # Viewers that come or lose pictures together share one new key frame.
 KEY_FRAME_INTERVAL_S = 0.5
 
-_TIME_BASE = Fraction(1, CLOCK_RATE)
 # A restarted source continues at least this much later: two pictures never share a timestamp across it.
 _MIN_GAP_90K = CLOCK_RATE // 30
 # A newcomer to a group older than this gets a new key frame where the source can make one.
@@ -62,7 +61,8 @@ class EncodedVideoSource(MediaStreamTrack):
     `mime_type` says what is pushed: `video/H264` (Annex-B, no B-frames) or `video/VP8`; peers are offered that alone.
     `on_demand(True)` is called when the first reader starts to read, `on_demand(False)` when the last stops.
     `on_key_frame_wanted()` is called, at most twice a second, when a newcomer or a receiver that lost pictures needs a
-    key frame: for a source that can make one. Without it such a receiver is sent the kept group of pictures again.
+    key frame: for a source that can make one. Where it returns False, and without it, such a receiver is sent the kept
+    group of pictures again.
     Raises ValueError for another `mime_type`.
     """
 
@@ -76,13 +76,14 @@ class EncodedVideoSource(MediaStreamTrack):
         mime_type: str = "video/H264",
         max_gop_bytes: int = DEFAULT_MAX_BYTES,
         on_demand: Callable[[bool], None] | None = None,
-        on_key_frame_wanted: Callable[[], None] | None = None,
+        on_key_frame_wanted: Callable[[], bool | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
         if mime_type not in MIME_TYPES:
             raise ValueError(f"mime_type must be one of {', '.join(MIME_TYPES)}, not {mime_type!r}")
         self.mime_type = mime_type
+        self._is_h264 = mime_type == "video/H264"
         self._given_id = id
         self._on_demand = on_demand
         self._on_key_frame_wanted = on_key_frame_wanted
@@ -91,11 +92,13 @@ class EncodedVideoSource(MediaStreamTrack):
         self._readers: set[EncodedReader] = set()
         self._own_reader: EncodedReader | None = None
         self._rebase_pending = False
+        self._arrivals = ArrivalLine()
         self._offset_90k = 0
         self._last_pts_90k: int | None = None
         self._last_push_s = 0.0
         self._last_key_s: float | None = None
         self._key_asked_s: float | None = None
+        self._key_is_coming = False
         self._units = self._key_units = self._total_bytes = self._dropped_by_gone = 0
         self._key_frame_requests = self._replays = 0
 
@@ -126,12 +129,11 @@ class EncodedVideoSource(MediaStreamTrack):
 
     def push(self, unit: AccessUnit) -> None:
         """Hand over the next picture in decode order. Never waits; a reader that lags loses whole GOP tails."""
-        packet = av.Packet(unit.data)
-        packet.pts = packet.dts = self._continue_timeline(unit.pts_90k)
-        packet.time_base = _TIME_BASE
-        packet.is_keyframe = unit.is_key
-        packed = PackedUnit(unit.data) if self.mime_type == "video/H264" else None
-        shared = SharedUnit(packet, unit.is_key, len(unit.data), self._last_push_s, packed)
+        pts_90k = self._continue_timeline(unit.pts_90k)
+        made_s = self._arrivals.place(pts_90k / CLOCK_RATE, self._last_push_s)
+        taken_s = made_s if unit.taken_s is None else unit.taken_s
+        packed = PackedUnit(unit.data) if self._is_h264 else None
+        shared = SharedUnit(unit.data, pts_90k, unit.is_key, self._last_push_s, packed, taken_s)
         self._units += 1
         self._key_units += unit.is_key
         self._total_bytes += shared.size_bytes
@@ -155,14 +157,15 @@ class EncodedVideoSource(MediaStreamTrack):
         """Return a track for one peer: `recv()` gives `av.Packet`s (time base 1/90000), the first a key frame."""
         return self._new_reader()
 
-    def request_key_frame(self) -> None:
-        """Ask whoever feeds the source for a key frame, if it can make one (`on_key_frame_wanted`)."""
+    def request_key_frame(self) -> bool:
+        """Ask whoever feeds the source for a key frame (`on_key_frame_wanted`); False where none will be made."""
         now_s = self._clock()
         if self._on_key_frame_wanted is None:
-            return
+            return False
         if self._key_asked_s is None or now_s - self._key_asked_s >= KEY_FRAME_INTERVAL_S:
             self._key_asked_s = now_s
-            self._on_key_frame_wanted()
+            self._key_is_coming = self._on_key_frame_wanted() is not False
+        return self._key_is_coming
 
     async def recv(self) -> av.Packet[Any]:
         """Read as a plain aiortc track, through one reader of the source's own."""
@@ -198,9 +201,7 @@ class EncodedVideoSource(MediaStreamTrack):
 
     def _key_wanted_by(self, reader: EncodedReader) -> None:
         self._key_frame_requests += 1
-        if self._on_key_frame_wanted is not None:
-            self.request_key_frame()
-        else:
+        if not self.request_key_frame():
             self._replays += reader.replay(self._ring.snapshot(), self._clock())
 
     def _join(self, reader: EncodedReader) -> tuple[SharedUnit, ...]:

@@ -12,8 +12,9 @@ from typing import Any
 import av
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
+from metered_realtime.media.arrival_line import ArrivalLine
 from metered_realtime.media.rtp_audio import AudioUnit
-from metered_realtime.media.timeline import Timeline
+from metered_realtime.media.sound_line import SoundLine
 
 CLOCK_RATES = {"audio/opus": 48_000, "audio/PCMA": 8_000, "audio/PCMU": 8_000}
 # About a second: who is further behind hears the present, not the past.
@@ -46,7 +47,8 @@ class EncodedAudioSource(MediaStreamTrack):
         self._clock = clock
         self._begun_s = clock()
         self._rate = CLOCK_RATES[mime_type]
-        self._timeline = Timeline(self._rate)
+        self._line = SoundLine(self._rate)
+        self._arrivals = ArrivalLine()
         self._readers: set[_AudioReader] = set()
         self._own_reader: _AudioReader | None = None
         self._dropped_by_gone = 0
@@ -76,10 +78,12 @@ class EncodedAudioSource(MediaStreamTrack):
         for start in range(0, len(unit.data), size):
             ticks = None if unit.pts is None else unit.pts + start
             packet = av.Packet(unit.data[start : start + size])
-            packet.pts = packet.dts = self._timeline.place(ticks, now_s)
+            packet.pts = packet.dts = self._line.place(ticks, now_s)
             packet.time_base = Fraction(1, self._rate)
+            made_s = self._arrivals.place(packet.pts / self._rate, now_s) + self._begun_s
+            taken_s = made_s if unit.taken_s is None else unit.taken_s + start / self._rate
             for reader in self._readers:
-                reader.offer(packet)
+                reader.offer(packet, taken_s)
 
     def open_reader(self) -> MediaStreamTrack:
         """Return a track for one peer: `recv()` gives `av.Packet`s."""
@@ -125,11 +129,12 @@ class _AudioReader(MediaStreamTrack):
         super().__init__()
         self.mime_type = mime_type
         self.dropped_packets = 0
+        self.taken_s: float | None = None
         self._track_id = track_id
         self._joined = joined
         self._left = left
         self._is_reading = False
-        self._packets: deque[av.Packet[Any]] = deque(maxlen=MAX_QUEUED)
+        self._packets: deque[tuple[av.Packet[Any], float]] = deque(maxlen=MAX_QUEUED)
         self._arrived = asyncio.Event()
 
     @property
@@ -137,9 +142,9 @@ class _AudioReader(MediaStreamTrack):
         """The id of the source."""
         return self._track_id
 
-    def offer(self, packet: av.Packet[Any]) -> None:
+    def offer(self, packet: av.Packet[Any], taken_s: float) -> None:
         self.dropped_packets += len(self._packets) == MAX_QUEUED
-        self._packets.append(packet)
+        self._packets.append((packet, taken_s))
         self._arrived.set()
 
     async def recv(self) -> av.Packet[Any]:
@@ -148,7 +153,8 @@ class _AudioReader(MediaStreamTrack):
             self._joined(self)
         while self.readyState == "live":
             if self._packets:
-                return self._packets.popleft()
+                packet, self.taken_s = self._packets.popleft()
+                return packet
             self._arrived.clear()
             await self._arrived.wait()
         raise MediaStreamError

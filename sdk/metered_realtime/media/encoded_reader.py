@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import av
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
+from metered_realtime.media.access_unit import CLOCK_RATE
 from metered_realtime.media.fanout import ReaderQueue
 from metered_realtime.media.packed import PackedUnit
 
@@ -18,20 +19,35 @@ from metered_realtime.media.packed import PackedUnit
 _BURST_BYTES_PER_S = 5_000_000
 # A receiver that sees nothing asks several times a second; one group of pictures each second is answer enough.
 REPLAY_INTERVAL_S = 1.0
+_TIME_BASE = Fraction(1, CLOCK_RATE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class SharedUnit:
-    """One unit as all readers get it: the same `av.Packet`, never changed after it is made. `arrived_s`: monotonic.
+    """One unit as all readers get it; never changed. `pts_90k`, and `arrived_s` (monotonic), are those of the source.
 
-    `packed`: the same as RTP packets, for senders that take them so; None for codecs other than H.264.
+    `packed`: the same as RTP packets, for senders that take them so; None for codecs other than H.264. `taken_s`: when
+    it was taken, on the clock of `arrived_s`; None where nobody knows.
     """
 
-    packet: av.Packet[Any]
+    data: bytes
+    pts_90k: int
     is_key: bool
-    size_bytes: int
     arrived_s: float
     packed: PackedUnit | None = None
+    taken_s: float | None = None
+    size_bytes: int = field(init=False)
+    _packet: av.Packet[Any] | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.size_bytes = len(self.data)
+
+    @property
+    def packet(self) -> av.Packet[Any]:
+        """The same as an `av.Packet` (time base 1/90000), made for the first who asks."""
+        if self._packet is None:
+            self._packet = _packet(self.data, self.pts_90k, _TIME_BASE, is_key=self.is_key)
+        return self._packet
 
 
 UnitSink = Callable[[SharedUnit, int, bool], None]
@@ -70,6 +86,7 @@ class EncodedReader(MediaStreamTrack):
         self._floor_90k: int | None = None
         self._replayed_s: float | None = None
         self.arrived_s: float | None = None
+        self.taken_s: float | None = None
 
     @property
     def id(self) -> str:
@@ -92,15 +109,14 @@ class EncodedReader(MediaStreamTrack):
 
     def offer(self, shared: SharedUnit) -> None:
         """Take the next live unit."""
-        queue = self._queue
-        if self._sink is not None and not queue and queue.push(shared):
-            queue.pop()
+        queue, sink = self._queue, self._sink
+        if sink is not None and queue.lets_pass(shared):
             self.arrived_s = shared.arrived_s
-            self._sink(shared, self._ticks(shared), True)
+            sink(shared, self._ticks(shared), True)
         elif shared.is_key and queue.in_burst:
             queue.start((shared,))  # nothing before a key frame is worth a newcomer's time
             self._arrived.set()
-        elif (self._sink is None or queue) and queue.push(shared):
+        elif (sink is None or queue) and queue.push(shared):
             self._arrived.set()
 
     def lagged(self) -> None:
@@ -164,13 +180,14 @@ class EncodedReader(MediaStreamTrack):
             self._arrived.clear()
             await self._arrived.wait()
         # aiortc's sender never suspends by itself: neither a burst nor a backlog may hold the loop.
+        self.taken_s = shared.taken_s
         self._pause_s = shared.size_bytes / _BURST_BYTES_PER_S if in_burst else 0.0 if len(self._queue) else None
         self.arrived_s = shared.arrived_s
         return shared
 
     def _ticks(self, shared: SharedUnit) -> int:
         """While pictures are sent again their timestamps are squeezed between what was sent and what comes."""
-        self._last_90k, floor_90k = shared.packet.pts or 0, self._floor_90k
+        self._last_90k, floor_90k = shared.pts_90k, self._floor_90k
         if floor_90k is None or self._last_90k > floor_90k:
             self._floor_90k = None
         else:
@@ -186,8 +203,12 @@ class EncodedReader(MediaStreamTrack):
 
 def stamped_copy(packet: av.Packet[Any], ticks: int, time_base: Fraction) -> av.Packet[Any]:
     """Return the packet at another time; the packet itself is shared with other peers."""
-    copy: av.Packet[Any] = av.Packet(bytes(packet))
-    copy.pts = copy.dts = ticks
-    copy.time_base = time_base
-    copy.is_keyframe = packet.is_keyframe
-    return copy
+    return _packet(bytes(packet), ticks, time_base, is_key=packet.is_keyframe)
+
+
+def _packet(data: bytes, ticks: int, time_base: Fraction, *, is_key: bool) -> av.Packet[Any]:
+    packet: av.Packet[Any] = av.Packet(data)
+    packet.pts = packet.dts = ticks
+    packet.time_base = time_base
+    packet.is_keyframe = is_key
+    return packet

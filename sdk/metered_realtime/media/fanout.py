@@ -69,6 +69,17 @@ class ReaderQueue(Generic[UnitT]):
         self._bytes += unit.size_bytes
         return True
 
+    def lets_pass(self, unit: UnitT) -> bool:
+        """Tell whether a live unit may go past the queue, which is empty then: as if pushed and popped at once."""
+        if self._units:
+            return False
+        if self._wait_for_key:
+            if not unit.is_key:
+                self.dropped_units += self._lagging
+                return False
+            self._wait_for_key = self._lagging = False
+        return True
+
     def pop(self) -> UnitT | None:
         """Return the next unit, or None when there is none yet."""
         if not self._units:

@@ -20,6 +20,7 @@ from metered_realtime.media.file_probe import FileProbe
 from metered_realtime.media.live_player import LivePlayer
 from metered_realtime.media.player import Player
 from metered_realtime.media.rtsp_source import RtspSource, shown_address
+from metered_realtime.media.rtsp_tls import RtspTls
 from metered_realtime.media.source_state import SourceLife
 
 # What FFmpeg reads as more than a path: `rtsp://`, `concat:` (one letter is a drive), patterns of numbered pictures.
@@ -27,7 +28,8 @@ _MORE_THAN_A_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.,-]+:|.*[%*?]")
 # To look for a device costs nothing, and whoever plugs it in waits for its picture.
 _DEVICE_DELAY_S = 2.0
 _SYSTEM: str = sys.platform
-_RTSP_TRANSPORTS = ("tcp", "udp", "udp_multicast", "http")
+_OUR_TRANSPORTS = ("auto", "tcp", "udp")
+_RTSP_TRANSPORTS = (*_OUR_TRANSPORTS, "udp_multicast", "http")
 
 
 def from_file(file: str | Path, *, loop: bool = False) -> Player:
@@ -47,21 +49,34 @@ def from_file(file: str | Path, *, loop: bool = False) -> Player:
     return Player(name, loop=loop, is_live="://" in name and not loop)
 
 
-def from_rtsp(url: str, *, transport: str = "tcp", passthrough: bool = False, timeout_s: float = 10.0) -> LivePlayer:
-    """Return a player of an RTSP camera over `tcp`, `udp`, `udp_multicast` or `http`, at once.
+def from_rtsp(
+    url: str,
+    *,
+    transport: str = "tcp",
+    passthrough: bool = False,
+    timeout_s: float = 10.0,
+    tls_verify: bool = True,
+    tls_ca_file: str | None = None,
+) -> LivePlayer:
+    """Return a player of an RTSP camera over `tcp`, `udp`, `auto` (UDP where it refuses TCP), `udp_multicast` or
+    `http`, at once.
 
     The camera is opened beside the loop at the first read, and again whenever it fails or goes: its tracks go on, and
     `SourceStateChange` events tell. `timeout_s` bounds each connection, answer, and the time without a picture. `audio`
     ends at the first read from a camera that is up and sends no sound that can be used.
 
     With `passthrough` the camera's H.264 goes to every viewer as it is: `video` is an `EncodedVideoSource`, which
-    needs no decoder and no encoder. Raises ValueError for another transport, or passthrough over one but `tcp`.
+    needs no decoder and no encoder. The certificate of an `rtsps://` camera is judged by `tls_ca_file` (PEM), else by
+    what this machine trusts, or with `tls_verify` False not at all.
+
+    Raises ValueError for another transport, or passthrough over the last two.
     """
     if transport not in _RTSP_TRANSPORTS:
         raise ValueError(f"transport must be one of {', '.join(_RTSP_TRANSPORTS)}, not {transport!r}")
-    if passthrough and transport != "tcp":
-        raise ValueError(f"passthrough needs the transport 'tcp', not {transport!r}")
-    source = RtspSource(url, transport=transport, timeout_s=timeout_s, passthrough=passthrough)
+    if passthrough and transport not in _OUR_TRANSPORTS:
+        raise ValueError(f"passthrough needs one of the transports {', '.join(_OUR_TRANSPORTS)}, not {transport!r}")
+    tls = RtspTls(verify=tls_verify, ca_file=tls_ca_file)
+    source = RtspSource(url, transport=transport, timeout_s=timeout_s, passthrough=passthrough, tls=tls)
     return LivePlayer(source, name=f"the camera at {shown_address(url)}", passthrough=passthrough)
 
 

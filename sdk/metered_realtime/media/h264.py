@@ -24,6 +24,18 @@ _SEI_RECOVERY_POINT = 6
 _HEAD_BYTES = 32
 
 
+def _first_slice_type(byte: int) -> int | None:
+    """Return slice_type where the byte behind the NAL header says all: first_mb_in_slice 0, and a short ue(v)."""
+    zeros = 7 - (byte & 0x7F).bit_length()
+    if not byte & 0x80 or zeros > 3:
+        return None
+    return ((byte & 0x7F) >> (6 - 2 * zeros)) - 1
+
+
+# So begins nearly every picture.
+_FIRST_SLICE_TYPES = tuple(map(_first_slice_type, range(256)))
+
+
 def nal_type(nal: bytes) -> int:
     """Return nal_unit_type (ITU-T H.264 table 7-1); 0 for an empty unit."""
     return nal[0] & 0x1F if nal else 0
@@ -34,9 +46,12 @@ def has_start_code(data: bytes) -> bool:
     return _SHORT_START_CODE in data
 
 
-def split_annex_b(data: bytes) -> list[bytes]:
-    """Return the NAL units of an Annex-B stream; bytes before the first start code count as a unit."""
-    pieces = data.split(_SHORT_START_CODE)
+def split_annex_b(data: bytes, *, at_most: int = -1) -> list[bytes]:
+    """Return the NAL units of an Annex-B stream; bytes before the first start code count as a unit.
+
+    `at_most`: so many are split off, and what is left stays one piece.
+    """
+    pieces = data.split(_SHORT_START_CODE, at_most)
     # A zero before a start code belongs to the code; a NAL unit itself never ends in one (7.4.1).
     units = [piece.rstrip(b"\x00") for piece in pieces[:-1]]
     units.append(pieces[-1])
@@ -62,6 +77,8 @@ def parameter_set_id(nal: bytes) -> int:
 
 def slice_head(nal: bytes) -> tuple[int, int]:
     """Return (first_mb_in_slice, slice_type) of a coded slice (7.3.3)."""
+    if len(nal) > 1 and (slice_type := _FIRST_SLICE_TYPES[nal[1]]) is not None:
+        return 0, slice_type
     bits = BitReader(without_emulation_prevention(nal[1 : 1 + _HEAD_BYTES]))
     return bits.ue_v(), bits.ue_v()
 

@@ -6,6 +6,9 @@ from metered_realtime.media import h264
 
 _FU_START = 0x80
 _FU_END = 0x40
+# A small packet or a piece of one must not become a heap of objects.
+MAX_NALS = 1024
+_MAX_FRAGMENTS = 16_384
 
 
 class PayloadError(ValueError):
@@ -69,8 +72,8 @@ class Depacketizer:
             return nals  # its beginning was lost, or dropped
         self._fragment.append(payload[2:])
         self._fragment_bytes += len(payload)
-        if self._fragment_bytes > self._max_bytes:
-            raise RunawayError(f"a unit grows beyond {self._max_bytes} bytes")
+        if self._fragment_bytes > self._max_bytes or len(self._fragment) > _MAX_FRAGMENTS:
+            raise RunawayError(f"a unit grows beyond {self._max_bytes} bytes or {_MAX_FRAGMENTS} pieces")
         if header & _FU_END:
             nals += self._complete()
         return nals
@@ -84,7 +87,10 @@ class Depacketizer:
         if not h264.has_start_code(nal):
             return [nal] if nal else []
         self.repairs += 1
-        return h264.split_annex_b(nal)
+        nals = h264.split_annex_b(nal, at_most=MAX_NALS)
+        if len(nals) > MAX_NALS:
+            raise RunawayError(f"a unit holds more than {MAX_NALS} others")
+        return nals
 
 
 def _split_aggregate(payload: bytes) -> list[bytes]:
@@ -97,4 +103,6 @@ def _split_aggregate(payload: bytes) -> list[bytes]:
             raise PayloadError("an aggregation packet is cut short")
         nals.append(payload[position : position + size])
         position += size
+        if len(nals) > MAX_NALS:
+            raise RunawayError(f"an aggregation packet holds more than {MAX_NALS} units")
     return nals

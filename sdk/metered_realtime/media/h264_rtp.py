@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from metered_realtime.media import h264
 from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.h264_bits import H264Error
-from metered_realtime.media.h264_payload import Depacketizer, PayloadError, RunawayError
+from metered_realtime.media.h264_payload import MAX_NALS, Depacketizer, PayloadError, RunawayError
 from metered_realtime.media.h264_sets import ParameterSets
 from metered_realtime.media.h264_sps import Sps
 from metered_realtime.media.rtp import RtpPacket, SequenceWatch, Timeline, parse_rtp
 
 DEFAULT_MAX_UNIT_BYTES = 5 * 1024 * 1024
-_MAX_NALS = 1024
+# One packet completes the picture before it and its own, which may be two fields.
+_MAX_UNITS_A_PACKET = 4
 _NONE: tuple[AccessUnit, ...] = ()
 
 
@@ -55,6 +56,7 @@ class H264Assembler:
     ) -> None:
         self.last_picture_s: float | None = None
         self.last_unit_s: float | None = None
+        self.newest_stamp = 0  # the RTP timestamp of the last picture, as it came
         self._payload_type = payload_type
         self._max_unit_bytes = max_unit_bytes
         self._payloads = Depacketizer(max_bytes=max_unit_bytes)
@@ -122,10 +124,10 @@ class H264Assembler:
         try:
             for nal in self._payloads.push(packet.payload) if packet.payload else ():
                 self._add(nal, out)
+                if len(out) > _MAX_UNITS_A_PACKET:
+                    raise PayloadError(f"a packet ends more than {_MAX_UNITS_A_PACKET} pictures")
         except PayloadError as error:
-            self._oversize += isinstance(error, RunawayError)
-            self._bad_packets += not isinstance(error, RunawayError)
-            self._drop()
+            self._spoiled(error)
         if packet.marker and not self._marker_lies:
             if self._has_picture:
                 self._marked_timestamp = packet.timestamp
@@ -150,9 +152,17 @@ class H264Assembler:
         return use and is_ours
 
     def _end_picture(self, out: list[AccessUnit]) -> None:
-        for nal in self._payloads.flush():
-            self._add(nal, out)
+        try:
+            for nal in self._payloads.flush():
+                self._add(nal, out)
+        except PayloadError as error:
+            self._spoiled(error)
         self._finish(out)
+
+    def _spoiled(self, error: PayloadError) -> None:
+        self._oversize += isinstance(error, RunawayError)
+        self._bad_packets += not isinstance(error, RunawayError)
+        self._drop()
 
     def _add(self, nal: bytes, out: list[AccessUnit]) -> None:
         kind = h264.nal_type(nal)
@@ -195,7 +205,7 @@ class H264Assembler:
     def _keep(self, nal: bytes) -> None:
         self._nals.append(nal)
         self._bytes += len(nal) + len(h264.START_CODE)
-        if self._bytes > self._max_unit_bytes or len(self._nals) > _MAX_NALS:
+        if self._bytes > self._max_unit_bytes or len(self._nals) > MAX_NALS:
             self._oversize += 1
             self._drop()
 
@@ -214,6 +224,7 @@ class H264Assembler:
         self._clear()
         self._pictures += 1
         self.last_picture_s = self._now_s
+        self.newest_stamp = self._timestamp
         pts_90k = self._timeline.pts_90k(self._timestamp, self._now_s)
         sets = self._sets.for_key() if is_key else self._sets.for_delta(hold=self._hold)
         if sets is None:

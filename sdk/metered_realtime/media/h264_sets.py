@@ -68,6 +68,8 @@ class ParameterSets:
         """
         if hold:
             return None
+        if not self._fresh:
+            return []
         nals = [self._fresh[key] for key in sorted(self._fresh) if key in self._changed]
         self._fresh.clear()
         self._changed.clear()

@@ -47,11 +47,11 @@ class LivePlayer(Emitter):
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         super().__init__()
+        self._session = session
         self.audio = self._new_track("audio", clock) if "audio" in kinds else None
         self.video: PlayerTrack | EncodedVideoSource | None = None
         if "video" in kinds:
             self.video = self._new_source(clock) if passthrough else self._new_track("video", clock)
-        self._session = session
         self._name = name
         self._idle_after_s = idle_after_s
         self._life = life if life is not None else SourceLife()
@@ -112,7 +112,9 @@ class LivePlayer(Emitter):
         return PlayerTrack(kind, demanded=self._demand, stopped=self._track_stopped, is_live=True, clock=clock)
 
     def _new_source(self, clock: Callable[[], float]) -> EncodedVideoSource:
-        source = EncodedVideoSource(on_demand=self._watched, clock=clock)
+        # A local camera may make a key frame when it is asked.
+        ask: Callable[[], bool] | None = getattr(self._session, "request_key_frame", None)
+        source = EncodedVideoSource(on_demand=self._watched, on_key_frame_wanted=ask, clock=clock)
         source.add_listener("ended", self._track_stopped)
         return source
 

@@ -15,6 +15,7 @@ _MAX_STEP_90K = 5 * CLOCK_RATE
 _MAX_STEP_BACK_90K = CLOCK_RATE // 2
 _PERSISTS_AFTER = 3
 _DEFAULT_STEP_90K = CLOCK_RATE // 30
+_FIELDS = 2
 
 
 class RtpPacket(NamedTuple):
@@ -99,7 +100,9 @@ class Timeline:
 
     A jump of more than five seconds ahead, or half a second back, is taken for a new timeline only when it persists
     for three pictures (a recorder's single stray stamp is passed over); the jump itself becomes the time that really
-    passed. Small steps back (B-frames) repeat the last value and are counted in `steps_back`.
+    passed. Small steps back (B-frames) become the smallest step ahead, and are counted in `steps_back`: receivers take
+    pictures of one timestamp for one picture. Only two fields of a picture have that; a stamp that stands still for
+    longer is no clock, and pictures are placed by when they come.
     """
 
     __slots__ = (
@@ -110,6 +113,7 @@ class Timeline:
         "_last_s",
         "_out",
         "_raw_pts",
+        "_repeats",
         "jumps",
         "steps_back",
     )
@@ -122,6 +126,7 @@ class Timeline:
         self._jump_raw: int | None = None
         self._jump_pts = 0
         self._jump_seen = 0
+        self._repeats = 0
         self.jumps = 0
         self.steps_back = 0
 
@@ -134,13 +139,17 @@ class Timeline:
         if -_MAX_STEP_BACK_90K <= step <= _MAX_STEP_90K:
             self._jump_raw = None
             self._last_raw = timestamp
+            self._repeats = self._repeats + 1 if step == 0 else 0
             self._raw_pts += step
+            if self._repeats >= _FIELDS:
+                self._raw_pts = self._out + max(1, round((now_s - self._last_s) * CLOCK_RATE))
             pts = self._raw_pts
         else:
             pts = self._follow_jump(timestamp, now_s)
         if pts < self._out:
             self.steps_back += 1
-        self._out = max(self._out, pts)
+            pts = self._out + 1
+        self._out = pts
         self._last_s = now_s
         return self._out
 

@@ -37,10 +37,14 @@ class AudioFormat:
 
 @dataclass(frozen=True, slots=True)
 class AudioUnit:
-    """Encoded sound; `pts` in ticks of the format's clock rate, unwrapped, None where it follows the one before."""
+    """Encoded sound; `pts` in ticks of the format's clock rate, unwrapped, None where it follows the one before.
+
+    `taken_s`: when it was taken, on the clock of `time.monotonic()`, where that is known.
+    """
 
     data: bytes
     pts: int | None
+    taken_s: float | None = None
 
 
 def audio_format(codec: str, parameters: str, formats: Mapping[str, str]) -> AudioFormat | None:
@@ -74,6 +78,11 @@ class AudioDepacketizer:
     def lost_packets(self) -> int:
         """Packets that never came."""
         return self._sequence.lost_packets
+
+    @property
+    def newest(self) -> tuple[int, int] | None:
+        """RTP timestamp and unwrapped `pts` of the last packet that was used."""
+        return None if self._last is None else (self._last, self._unwrapped)
 
     def push(self, data: bytes) -> list[AudioUnit]:
         """Take one packet; return what it holds, nothing for one that is damaged, late or not ours."""

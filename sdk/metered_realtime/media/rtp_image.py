@@ -8,10 +8,10 @@ offload).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 HEADER_BYTES = 12
 _EXTENSION_BYTES = 8
@@ -28,8 +28,7 @@ HEADER_REST = Struct(">HII")
 """Sequence number, timestamp, SSRC: written at offset 2 of each packet (RFC 3550 section 5.1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class PacketFormat:
+class PacketFormat(NamedTuple):
     """What viewers must have in common to share an image.
 
     `send_time_id`: id of the abs-send-time extension they agreed on, or None. `tag_bytes`: what SRTP appends (16 with
@@ -59,17 +58,19 @@ class Run(NamedTuple):
     segment: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class PacketImage:
     """Consecutive packets of one picture, up to MAX_PACKETS.
 
-    `places`: offset and length without tag of each packet. `payload_bytes`: RTP payload of all of them.
+    `places`: offset and length without tag of each packet. `payload_bytes`: RTP payload of all of them. `layout`: kept
+    here for all viewers by what encrypts (`srtp`).
     """
 
     data: bytes
     places: tuple[tuple[int, int], ...]
     runs: tuple[Run, ...]
     payload_bytes: int
+    layout: Any = field(default=None, repr=False)
 
 
 def build_images(payloads: Sequence[bytes], fmt: PacketFormat, send_time_24: int = 0) -> list[PacketImage]:

@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Self
 
 from metered_realtime.media.access_unit import AccessUnit
+from metered_realtime.media.camera_timing import CameraTiming
 from metered_realtime.media.fanout import ReaderQueue
 from metered_realtime.media.h264_rtp import AssemblerStats, H264Assembler
+from metered_realtime.media.h264_sps import Sps
 from metered_realtime.media.rtp_audio import AudioDepacketizer, AudioFormat, AudioUnit
 from metered_realtime.media.rtsp_auth import Authenticator
 from metered_realtime.media.rtsp_dialogue import RtspDialogue
@@ -93,6 +95,9 @@ class RtspClient:
         self._paths: RtspPaths | None = None
         self._offered: tuple[tuple[str, str], ...] = ()
         self._assembler = H264Assembler()
+        self._timing = CameraTiming()
+        self._described: tuple[Sps | None, bool | None] = (None, None)
+        self._video = VideoDescription("H264")
         self._queue: ReaderQueue[AccessUnit] = ReaderQueue()
         self._arrived = asyncio.Event()
         self._error: RtspError | None = None
@@ -121,15 +126,26 @@ class RtspClient:
     @property
     def video(self) -> VideoDescription:
         """What is known of the picture by now; complete at the latest with the first access unit."""
-        sps = self._assembler.sps
-        if sps is None:
-            return VideoDescription("H264", has_b_frames=self._assembler.has_b_frames)
-        return VideoDescription.of(sps, has_b_frames=self._assembler.has_b_frames)
+        known = self._assembler.sps, self._assembler.has_b_frames
+        if known != self._described:
+            self._described = known
+            sps, has_b_frames = known
+            self._video = (
+                VideoDescription("H264", has_b_frames=has_b_frames)
+                if sps is None
+                else VideoDescription.of(sps, has_b_frames=has_b_frames)
+            )
+        return self._video
 
     @property
     def audio(self) -> AudioFormat | None:
         """The sound that comes; None where nobody takes it, or the camera sends none that can be used."""
         return None if self._audio is None else self._audio.format
+
+    @property
+    def sound_late_s(self) -> float | None:
+        """How much later than its picture sound arrives, less than 0 where it comes first; None while unknown."""
+        return self._timing.sound_late_s
 
     @property
     def offered(self) -> tuple[tuple[str, str], ...]:
@@ -189,13 +205,17 @@ class RtspClient:
         track = choose_video(description, self._url)
         self._session_url = track.session_url
         self._assembler = H264Assembler(parameter_sets=track.parameter_sets, payload_type=track.payload_type)
-        paths = self._paths = RtspPaths(dialogue, self._url, transport=self._transport, on_packet=self._take_packet)
+        paths = self._paths = RtspPaths(
+            dialogue, self._url, transport=self._transport, on_packet=self._take_packet, on_report=self._take_report
+        )
         response = await paths.set_up("video", track.control_url)
         dialogue.session, timeout_s = parse_session(response.headers.get("session"))
         if self._on_audio is not None:
             await self._set_up_audio(paths, choose_audio(description, self._url))
         # Without a Range: a live server takes one for a wish to seek, and makes every viewer wait for it.
-        self._check("PLAY", await dialogue.request("PLAY", track.session_url))
+        response = await dialogue.request("PLAY", track.session_url)
+        self._check("PLAY", response)
+        self._timing.began(response.headers.get("rtp-info"), video=track.control_url, audio=self._audio)
         self._opened_s = asyncio.get_running_loop().time()
         self._watch()
         self._keepalive = asyncio.create_task(self._keep_alive(dialogue, timeout_s), name="rtsp keep-alive")
@@ -210,6 +230,7 @@ class RtspClient:
             return
         self._sound = AudioDepacketizer(track.format, payload_type=track.payload_type)
         self._audio = track
+        self._timing = CameraTiming(track.format.clock_rate)
 
     def _check(self, method: str, response: RtspResponse) -> None:
         if (error := refusal(method, response, self._url)) is not None:
@@ -239,11 +260,15 @@ class RtspClient:
         if kind == "audio":
             if self._sound is not None and self._on_audio is not None:
                 for sound in self._sound.push(packet):
-                    self._on_audio(sound)
+                    self._on_audio(self._timing.sound(sound, self._sound.newest, asyncio.get_running_loop().time()))
             return
-        for unit in self._assembler.push(packet, asyncio.get_running_loop().time()):
-            if self._queue.push(unit):
+        now_s = asyncio.get_running_loop().time()
+        for unit in self._assembler.push(packet, now_s):
+            if self._queue.push(self._timing.picture(unit, self._assembler.newest_stamp, now_s)):
                 self._arrived.set()
+
+    def _take_report(self, kind: str, data: bytes) -> None:
+        self._timing.report(kind, data, asyncio.get_running_loop().time())
 
     def _end(self, error: RtspError) -> None:
         if self._error is None:

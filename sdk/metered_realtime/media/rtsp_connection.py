@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 
 _MAX_PENDING = 8
 _MAX_UNSENT_BYTES = 64 * 1024
+# Between two requests of ours, the last of which keeps the session alive. Cameras ask something now and then, too.
+_MAX_UNASKED = 1000
 _ANSWERED = frozenset({"OPTIONS", "GET_PARAMETER", "SET_PARAMETER", "ANNOUNCE", "PLAY_NOTIFY", "TEARDOWN", "REDIRECT"})
 _ENDING = frozenset({"TEARDOWN", "REDIRECT"})
 
@@ -41,6 +43,7 @@ class RtspConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._pending: dict[int, asyncio.Future[RtspResponse]] = {}
         self._cseq = 0
+        self._unasked = 0
         self._speaks_rtsp = False
         self._error: RtspError | None = None
         self._gone = asyncio.Event()
@@ -59,6 +62,7 @@ class RtspConnection(asyncio.Protocol):
             raise self._error
         if self._transport is None or len(self._pending) >= _MAX_PENDING:
             raise RtspProtocolError(f"the camera at {self._address} leaves too many requests without an answer")
+        self._unasked = 0
         self._cseq += 1
         cseq = self._cseq
         answer: asyncio.Future[RtspResponse] = asyncio.get_running_loop().create_future()
@@ -98,10 +102,8 @@ class RtspConnection(asyncio.Protocol):
         for item in items:
             if isinstance(item, Interleaved):
                 self._on_frame(item.channel, item.payload)
-            elif isinstance(item, RtspResponse):
-                self._take_answer(item)
-            else:
-                self._answer(item)
+            elif not self._take_message(item):
+                return
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Part of asyncio.Protocol."""
@@ -109,6 +111,17 @@ class RtspConnection(asyncio.Protocol):
         hint = "" if self._speaks_rtsp else " without an answer: is this its RTSP port?"
         self._end(RtspConnectError(f"the camera at {self._address} {why} the connection{hint}"), tell=True)
         self._gone.set()
+
+    def _take_message(self, message: RtspResponse | RtspRequest) -> bool:
+        """Take what is no frame; False where nothing more is taken."""
+        self._unasked += 1
+        if isinstance(message, RtspResponse):
+            self._take_answer(message)
+        else:
+            self._answer(message)
+        if self._unasked > _MAX_UNASKED:
+            self._fail(RtspProtocolError(f"the camera at {self._address} talks without being asked"))
+        return self._error is None
 
     def _take_answer(self, response: RtspResponse) -> None:
         self._acknowledge_now()

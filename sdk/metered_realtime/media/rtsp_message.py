@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -66,17 +66,26 @@ RtspItem = Interleaved | RtspResponse | RtspRequest
 
 
 class RtspParser:
-    """Bytes in, items out. Holds at most one unfinished item, of at most 64 KiB or the bounds above."""
+    """Bytes in, items out. Holds at most one unfinished item, of at most 64 KiB or the bounds above.
 
-    __slots__ = ("_buffer",)
+    An item that comes in many small pieces is looked at again when it can be whole, so that each byte costs the same.
+    """
+
+    __slots__ = ("_held_bytes", "_needed_bytes", "_pieces")
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._pieces: list[bytes] = []
+        self._held_bytes = self._needed_bytes = 0
 
     def receive_data(self, data: bytes) -> list[RtspItem]:
         """Take the next bytes of the connection. Raises RtspFormatError."""
-        if self._buffer:
-            data = self._buffer + data
+        if self._pieces:
+            self._pieces.append(data)
+            self._held_bytes += len(data)
+            if self._held_bytes < self._needed_bytes:
+                return []
+            data = b"".join(self._pieces)
+            self._pieces.clear()
         items: list[RtspItem] = []
         position = 0
         item: RtspItem | None
@@ -89,10 +98,11 @@ class RtspParser:
             else:
                 item, end = _read_message(data, position)
             if item is None:
+                rest = data[position:]
+                self._pieces, self._held_bytes, self._needed_bytes = [rest], len(rest), end - position
                 break
             items.append(item)
             position = end
-        self._buffer = data[position:]
         return items
 
 
@@ -166,28 +176,30 @@ def _encode(start_line: str, cseq: int | None, headers: Mapping[str, str]) -> by
 
 
 def _read_frame(data: bytes, start: int) -> tuple[Interleaved | None, int]:
+    """Return the frame and where it ends; None and where it can end at the earliest while it is not whole."""
     payload = start + _FRAME_HEADER_BYTES
     if payload > len(data):
-        return None, start
+        return None, payload
     end = payload + int.from_bytes(data[start + 2 : payload])
     if end > len(data):
-        return None, start
+        return None, end
     return Interleaved(data[start + 1], data[payload:end]), end
 
 
 def _read_message(data: bytes, start: int) -> tuple[RtspResponse | RtspRequest | None, int]:
+    """Return the message and where it ends; None and where it can end at the earliest while it is not whole."""
     head_end = data.find(_HEAD_END, start, start + _MAX_HEAD_BYTES)
     if head_end < 0:
         if len(data) - start >= _MAX_HEAD_BYTES:
             raise RtspFormatError(f"a message head is longer than {_MAX_HEAD_BYTES} bytes")
         _check_beginning(data[start : start + 24])
-        return None, start
+        return None, len(data) + 1
     start_line, *lines = data[start:head_end].decode("utf-8", "replace").split("\r\n")
     headers = RtspHeaders(tuple(_read_headers(lines)))
     body_start = head_end + len(_HEAD_END)
     length = _content_length(headers)
     if body_start + length > len(data):
-        return None, start
+        return None, body_start + length
     body = data[body_start : body_start + length]
     return _read_start_line(start_line, headers, body), body_start + length
 
@@ -214,7 +226,9 @@ def _read_start_line(line: str, headers: RtspHeaders, body: bytes) -> RtspRespon
     return RtspRequest(first, uri, headers, body, cseq)
 
 
-def _read_headers(lines: Iterable[str]) -> list[tuple[str, str]]:
+def _read_headers(lines: Sequence[str]) -> list[tuple[str, str]]:
+    if len(lines) > _MAX_HEADERS:
+        raise RtspFormatError(f"a message has more than {_MAX_HEADERS} lines of header fields")
     fields: list[tuple[str, str]] = []
     for line in lines:
         if line[:1] in (" ", "\t") and fields:
@@ -224,8 +238,6 @@ def _read_headers(lines: Iterable[str]) -> list[tuple[str, str]]:
         name, separator, value = line.partition(":")
         if separator:
             fields.append((name.strip().lower(), value.strip()))
-        if len(fields) > _MAX_HEADERS:
-            raise RtspFormatError(f"a message has more than {_MAX_HEADERS} header fields")
     return fields
 
 

@@ -20,7 +20,8 @@ _ANOTHER_TRANSPORT = frozenset({400, 461})
 
 
 class RtspPaths:
-    """Sets tracks up over one dialogue; `on_packet(kind, data)` gets their RTP packets, over UDP put in order.
+    """Sets tracks up over one dialogue; `on_packet(kind, data)` gets their RTP packets, over UDP put in order, and
+    `on_report(kind, data)` their RTCP.
 
     "auto" is TCP, and UDP where the camera refuses that; on a TLS connection nothing ever leaves it.
     """
@@ -32,14 +33,17 @@ class RtspPaths:
         *,
         transport: RtspTransport,
         on_packet: Callable[[str, bytes], None],
+        on_report: Callable[[str, bytes], None],
     ) -> None:
         self._dialogue = dialogue
         self._url = url
         self._on_packet = on_packet
+        self._on_report = on_report
         self._ways = {"auto": ("tcp", "udp"), "tcp": ("tcp",), "udp": ("udp",)}[transport]
         if url.scheme == "rtsps":
             self._ways = ("tcp",)
         self._channels: dict[int, str] = {}
+        self._report_channels: dict[int, str] = {}
         self._next_channel = 0
         self._udp: list[UdpTrack] = []
 
@@ -68,10 +72,13 @@ class RtspPaths:
         kind = self._channels.get(channel)
         if kind is not None:
             self._on_packet(kind, payload)
+        elif (reported := self._report_channels.get(channel)) is not None:
+            self._on_report(reported, payload)
 
     def close(self) -> None:
         """Give back what was opened."""
         self._channels.clear()
+        self._report_channels.clear()
         for track in self._udp:
             track.close()
         self._udp.clear()
@@ -81,14 +88,14 @@ class RtspPaths:
         offer = f"RTP/AVP/TCP;unicast;interleaved={pair[0]}-{pair[1]}"
         response = await self._dialogue.request("SETUP", control_url, {"Transport": offer})
         if response.status < 300:
-            channel, _ = agreed_channels(response, self._url, pair)
-            self._channels[channel] = kind
+            channel, reports = agreed_channels(response, self._url, pair)
+            self._channels[channel] = self._report_channels[reports] = kind
             self._next_channel += 2
         return response
 
     async def _set_up_udp(self, kind: str, control_url: str) -> RtspResponse:
         here, there = self._dialogue.hosts
-        track = UdpTrack(lambda data: self._on_packet(kind, data))
+        track = UdpTrack(lambda data: self._on_packet(kind, data), lambda data: self._on_report(kind, data))
         try:
             await track.open(here)
         except OSError as error:

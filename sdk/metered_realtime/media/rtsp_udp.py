@@ -21,12 +21,14 @@ _EMPTY_REPORT = bytes((0x80, 201, 0, 1)) + bytes(4)
 class UdpTrack:
     """Use: `await open()`, name `ports` in SETUP, then `listen(...)` to the address the camera agreed on.
 
-    `on_packet` gets RTP packets in order; what comes from anybody else is passed over and counted in `strangers`.
+    `on_packet` gets RTP packets in order, `on_report` RTCP; what anybody else sends is passed over and counted in
+    `strangers`.
     """
 
-    def __init__(self, on_packet: Callable[[bytes], None]) -> None:
+    def __init__(self, on_packet: Callable[[bytes], None], on_report: Callable[[bytes], None]) -> None:
         self.strangers = 0
         self._on_packet = on_packet
+        self._on_report = on_report
         self._order = ReorderBuffer()
         self._hosts: frozenset[str] = frozenset()
         self._transports: list[asyncio.DatagramTransport] = []
@@ -41,7 +43,7 @@ class UdpTrack:
         """Bind on the address that the camera is reached from. Raises OSError."""
         rtp, rtcp = _bound_pair(local_host)
         loop = asyncio.get_running_loop()
-        for bound, take in ((rtp, self._take), (rtcp, _pass_over)):
+        for bound, take in ((rtp, self._take), (rtcp, self._take_report)):
             transport, _ = await loop.create_datagram_endpoint(lambda take=take: _Datagrams(take), sock=bound)  # type: ignore[misc]
             self._transports.append(transport)
 
@@ -68,6 +70,12 @@ class UdpTrack:
         for packet in self._order.push(data, asyncio.get_running_loop().time()):
             self._on_packet(packet)
 
+    def _take_report(self, data: bytes, host: str) -> None:
+        if host in self._hosts:
+            self._on_report(data)
+        else:
+            self.strangers += 1
+
 
 class _Datagrams(asyncio.DatagramProtocol):
     def __init__(self, take: Callable[[bytes, str], None]) -> None:
@@ -84,10 +92,6 @@ class _Datagrams(asyncio.DatagramProtocol):
 def bare_host(host: str) -> str:
     """Return an address without its interface, and IPv4 in its own form: as two sockets of one machine write it."""
     return host.partition("%")[0].removeprefix("::ffff:")
-
-
-def _pass_over(_data: bytes, _host: str) -> None:
-    """RTCP is of no use here: pictures are placed by when they come."""
 
 
 def _bound_pair(host: str) -> tuple[socket.socket, socket.socket]:

@@ -17,8 +17,12 @@ class Verdict:
 
 
 def judge(*, now_s: float, opened_s: float, picture_s: float | None, unit_s: float | None, timeout_s: float) -> Verdict:
-    """Judge by the time of the last complete picture and of the last one that could be shown."""
-    key_wait_s = max(MAX_KEY_WAIT_S, timeout_s)
+    """Judge by the time of the last complete picture and of the last one that could be shown.
+
+    The first key frame may be far. Once pictures were shown, missing ones are a frozen picture: most cameras send a key
+    frame to whoever connects anew, sooner than the next one of their own.
+    """
+    key_wait_s = max(MAX_KEY_WAIT_S, timeout_s) if unit_s is None else timeout_s
     picture_due_s = (opened_s if picture_s is None else picture_s) + timeout_s
     unit_due_s = (opened_s if unit_s is None else unit_s) + key_wait_s
     if now_s >= picture_due_s:

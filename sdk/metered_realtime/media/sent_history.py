@@ -32,45 +32,46 @@ class SentHistory:
         self._keep_s = keep_s
         self._max_bytes = max_bytes
         self._max_packets = max_packets
-        self._pictures: deque[SentPicture] = deque()
+        self._pictures: deque[tuple[PacketImage, int, int, float, bool]] = deque()
         self._bytes = self._packets = self._keys = 0
 
     def __len__(self) -> int:
         return len(self._pictures)
 
-    def add(self, picture: SentPicture) -> None:
-        """Note what was sent; forget what is too old or too much."""
-        self._pictures.append(picture)
-        self._count(picture, 1)
-        while len(self._pictures) > 1 and self._may_forget(self._pictures[0], picture.sent_s):
-            self._count(self._pictures.popleft(), -1)
-
-    def _count(self, picture: SentPicture, sign: int) -> None:
-        self._bytes += sign * len(picture.image.data)
-        self._packets += sign * len(picture.image.places)
-        self._keys += sign * picture.is_key
-
-    def _may_forget(self, oldest: SentPicture, now_s: float) -> bool:
-        if self._bytes > self._max_bytes or self._packets > self._max_packets:
-            return True
-        is_last_key = oldest.is_key and self._keys == 1
-        return now_s - oldest.sent_s > self._keep_s and not is_last_key
+    def add(self, image: PacketImage, first_sequence: int, timestamp: int, sent_s: float, *, is_key: bool) -> None:
+        """Note what was sent, as `SentPicture` has it; forget what is too old or too much."""
+        pictures = self._pictures
+        # A plain tuple, and no call: this runs for every viewer and picture.
+        pictures.append((image, first_sequence, timestamp, sent_s, is_key))
+        self._bytes += len(image.data)
+        self._packets += len(image.places)
+        self._keys += is_key
+        while len(pictures) > 1:
+            oldest, _, _, oldest_s, oldest_is_key = pictures[0]
+            is_too_much = self._bytes > self._max_bytes or self._packets > self._max_packets
+            is_last_key = oldest_is_key and self._keys == 1
+            if not is_too_much and (is_last_key or sent_s - oldest_s <= self._keep_s):
+                break
+            pictures.popleft()
+            self._bytes -= len(oldest.data)
+            self._packets -= len(oldest.places)
+            self._keys -= oldest_is_key
 
     def find(self, sequence: int) -> tuple[SentPicture, int] | None:
         """Return the picture a packet belongs to and the packet's place in it; None if it is not kept."""
         if not self._pictures:
             return None
         # Sequence numbers wrap; distances from the oldest do not.
-        base = self._pictures[0].first_sequence
+        base = self._pictures[0][1]
         wanted = (sequence - base) % _SEQUENCES
         low, high = 0, len(self._pictures)
         while low < high:
             middle = (low + high) // 2
-            if (self._pictures[middle].first_sequence - base) % _SEQUENCES <= wanted:
+            if (self._pictures[middle][1] - base) % _SEQUENCES <= wanted:
                 low = middle + 1
             else:
                 high = middle
-        picture = self._pictures[low - 1]
+        picture = SentPicture(*self._pictures[low - 1])
         index = (sequence - picture.first_sequence) % _SEQUENCES
         return (picture, index) if index < len(picture.image.places) else None
 

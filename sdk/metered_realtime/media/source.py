@@ -34,6 +34,7 @@ class SenderTrack(MediaStreamTrack):
     """What one RTP sender reads for as long as its connection lives; the reader behind it may change or be none.
 
     aiortc ends a sender for good when its track ends, so this one waits instead. Timestamps go on over a change.
+    `taken_s`: when what `recv` returned last was taken, on the clock of `time.monotonic()`; None where nobody knows.
     """
 
     def __init__(self, kind: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -46,6 +47,7 @@ class SenderTrack(MediaStreamTrack):
         self._offset = 0
         self._last: tuple[int, float] | None = None
         self._is_fresh = False
+        self.taken_s: float | None = None
 
     @property
     def is_fed(self) -> bool:
@@ -87,6 +89,7 @@ class SenderTrack(MediaStreamTrack):
                     self._reader = None
                 continue
             if reader is self._reader:
+                self.taken_s = getattr(reader, "taken_s", None)
                 return self._placed(item)
         raise MediaStreamError
 
@@ -113,12 +116,14 @@ class SenderTrack(MediaStreamTrack):
 
     def _continued(self, ticks: int) -> int:
         now_s = self._clock()
-        if self._is_fresh and self._last is not None:
-            last_ticks, last_s = self._last
-            self._offset = last_ticks + max(1, round((now_s - last_s) * self._rate)) - ticks
-        self._is_fresh = False
-        self._last = (ticks + self._offset, now_s)
-        return ticks + self._offset
+        if self._is_fresh:
+            self._is_fresh = False
+            if self._last is not None:
+                last_ticks, last_s = self._last
+                self._offset = last_ticks + max(1, round((now_s - last_s) * self._rate)) - ticks
+        ticks += self._offset
+        self._last = (ticks, now_s)
+        return ticks
 
     def stop(self) -> None:
         """End for good: the connection is closed."""

@@ -9,10 +9,13 @@ import struct
 from dataclasses import dataclass
 
 BUF_TYPE_VIDEO_CAPTURE = 1
+BUF_TYPE_VIDEO_CAPTURE_MPLANE = 9
 MEMORY_MMAP = 1
 
 CAP_VIDEO_CAPTURE = 0x0000_0001
 CAP_VIDEO_CAPTURE_MPLANE = 0x0000_1000
+CAP_VIDEO_M2M_MPLANE = 0x0000_4000
+CAP_VIDEO_M2M = 0x0000_8000
 CAP_STREAMING = 0x0400_0000
 CAP_DEVICE_CAPS = 0x8000_0000
 
@@ -35,6 +38,20 @@ _PARM = struct.Struct("@11I160x")
 _FRMSIZE = struct.Struct("@11I")
 _FRMIVAL = struct.Struct("@13I")
 _INT = struct.Struct("@i")
+_CONTROL = struct.Struct("@Ii")
+_QUERY = struct.Struct("@2I32s4iI2I")
+
+# linux/v4l2-controls.h: what an encoder inside a camera can be asked.
+CID_B_FRAMES = 0x0099_09CA
+CID_GOP_SIZE = 0x0099_09CB
+CID_BITRATE = 0x0099_09CF
+CID_REPEAT_SEQUENCE_HEADER = 0x0099_09E2
+CID_FORCE_KEY_FRAME = 0x0099_09E5
+CID_H264_I_PERIOD = 0x0099_0A66
+
+CONTROL_KINDS = {1: "number", 2: "switch", 3: "menu", 4: "button", 9: "menu"}
+_CONTROL_NEXT = 0x8000_0000
+_CONTROL_DISABLED = 0x0001
 
 
 def _ioctl(direction: int, number: int, size: int) -> int:
@@ -49,6 +66,9 @@ VIDIOC_QUERYBUF = _ioctl(_READ | _WRITE, 9, _BUFFER.size)
 VIDIOC_QBUF = _ioctl(_READ | _WRITE, 15, _BUFFER.size)
 VIDIOC_DQBUF = _ioctl(_READ | _WRITE, 17, _BUFFER.size)
 VIDIOC_STREAMON = _ioctl(_WRITE, 18, _INT.size)
+VIDIOC_G_CTRL = _ioctl(_READ | _WRITE, 27, _CONTROL.size)
+VIDIOC_S_CTRL = _ioctl(_READ | _WRITE, 28, _CONTROL.size)
+VIDIOC_QUERYCTRL = _ioctl(_READ | _WRITE, 36, _QUERY.size)
 VIDIOC_S_PARM = _ioctl(_READ | _WRITE, 22, _PARM.size)
 VIDIOC_ENUM_FRAMESIZES = _ioctl(_READ | _WRITE, 74, _FRMSIZE.size)
 VIDIOC_ENUM_FRAMEINTERVALS = _ioctl(_READ | _WRITE, 75, _FRMIVAL.size)
@@ -78,6 +98,11 @@ class Capability:
     def captures(self) -> bool:
         """Whether pictures can be read from this node."""
         return bool(self.caps & CAP_VIDEO_CAPTURE) and bool(self.caps & CAP_STREAMING)
+
+    @property
+    def converts(self) -> bool:
+        """Whether this node takes pictures from memory and gives back others: an encoder, a decoder, a scaler."""
+        return bool(self.caps & (CAP_VIDEO_M2M | CAP_VIDEO_M2M_MPLANE))
 
     @property
     def captures_in_planes(self) -> bool:
@@ -120,6 +145,20 @@ class SizeRange:
     step_height: int
 
 
+@dataclass(frozen=True, slots=True)
+class ControlRange:
+    """What a control takes. `kind` is one of `CONTROL_KINDS`' values, or empty for one that is no use here."""
+
+    id: int
+    name: str
+    kind: str
+    minimum: int
+    maximum: int
+    step: int
+    default: int
+    is_disabled: bool
+
+
 def empty_capability() -> bytearray:
     """Return room for QUERYCAP."""
     return bytearray(_CAPABILITY.size)
@@ -131,9 +170,9 @@ def read_capability(data: bytes | bytearray) -> Capability:
     return Capability(_text(driver), _text(card), _text(bus), device_caps if caps & CAP_DEVICE_CAPS else caps)
 
 
-def format_question(index: int) -> bytearray:
+def format_question(index: int, kind: int = BUF_TYPE_VIDEO_CAPTURE) -> bytearray:
     """Ask ENUM_FMT for the format number `index`."""
-    return bytearray(_FMTDESC.pack(index, BUF_TYPE_VIDEO_CAPTURE, 0, b"", 0, 0, 0, 0, 0))
+    return bytearray(_FMTDESC.pack(index, kind, 0, b"", 0, 0, 0, 0, 0))
 
 
 def read_format_name(data: bytes | bytearray) -> str:
@@ -208,6 +247,28 @@ def read_buffer(data: bytes | bytearray) -> Buffer:
     is_monotonic = flags & _BUF_FLAG_TIMESTAMP_MASK == _BUF_FLAG_TIMESTAMP_MONOTONIC
     stamp_s = seconds + microseconds / 1_000_000 if is_monotonic and (seconds or microseconds) else None
     return Buffer(index, bytes_used, flags, stamp_s, values[_BUFFER_MEMORY + 1], values[_BUFFER_MEMORY + 2])
+
+
+def control_question(control_id: int, *, is_next: bool = False) -> bytearray:
+    """Ask QUERYCTRL for a control, or for the one after it."""
+    return bytearray(_QUERY.pack(control_id | (_CONTROL_NEXT if is_next else 0), 0, b"", 0, 0, 0, 0, 0, 0, 0))
+
+
+def read_control_range(data: bytes | bytearray) -> ControlRange:
+    """Read the answer to QUERYCTRL."""
+    number, kind, name, minimum, maximum, step, default, flags = _QUERY.unpack(data)[:8]
+    text, known = _text(name), CONTROL_KINDS.get(kind, "")
+    return ControlRange(number, text, known, minimum, maximum, step, default, bool(flags & _CONTROL_DISABLED))
+
+
+def control(control_id: int, value: int = 0) -> bytearray:
+    """Name a control and its value for S_CTRL and G_CTRL. Raises struct.error for a value beyond 32 bits."""
+    return bytearray(_CONTROL.pack(control_id, value))
+
+
+def read_control(data: bytes | bytearray) -> int:
+    """Return the value in the answer to G_CTRL."""
+    return int(_CONTROL.unpack(data)[1])
 
 
 def stream_type() -> bytearray:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from metered_realtime.media import v4l2
 from metered_realtime.media.source_errors import SourceError
 from metered_realtime.media.v4l2_device import V4l2System
 
-# linux/videodev2.h: struct v4l2_queryctrl, struct v4l2_control.
-_QUERY = struct.Struct("@2I32s4iI2I")
-_CONTROL = struct.Struct("@Ii")
-_VIDIOC_G_CTRL = 3 << 30 | _CONTROL.size << 16 | ord("V") << 8 | 27
-_VIDIOC_S_CTRL = 3 << 30 | _CONTROL.size << 16 | ord("V") << 8 | 28
-_VIDIOC_QUERYCTRL = 3 << 30 | _QUERY.size << 16 | ord("V") << 8 | 36
-_NEXT = 0x8000_0000
-_DISABLED = 0x0001
-_KINDS = {1: "number", 2: "switch", 3: "menu", 4: "button", 9: "menu"}
 _BUTTON = "button"
 _MAX_CONTROLS = 256
 
@@ -73,9 +66,39 @@ def set_controls(path: str, values: Mapping[str, int], system: V4l2System | None
         kernel.close(fd)
 
 
+def suggest_encoding(
+    path: str, *, bitrate_bps: int, gop_pictures: int, system: V4l2System | None = None
+) -> tuple[str, ...]:
+    """Ask the camera's own H.264 encoder for a rate and for key frames that often, each with its parameter sets.
+
+    What it has no control for, or refuses, stays as it is. Returns the keys of the controls that were set. Raises
+    SourceError where the camera cannot be opened.
+    """
+    kernel = system if system is not None else V4l2System()
+    fd = _opened(path, kernel)
+    wanted = {
+        v4l2.CID_B_FRAMES: 0,
+        v4l2.CID_GOP_SIZE: gop_pictures,
+        v4l2.CID_H264_I_PERIOD: gop_pictures,
+        v4l2.CID_BITRATE: bitrate_bps,
+        v4l2.CID_REPEAT_SEQUENCE_HEADER: 1,
+    }
+    done: list[str] = []
+    try:
+        for number, control in _controls(kernel, fd).items():
+            if number in wanted:
+                value = min(max(wanted[number], control.minimum), control.maximum)
+                with contextlib.suppress(OSError):
+                    kernel.ioctl(fd, v4l2.VIDIOC_S_CTRL, v4l2.control(number, value))
+                    done.append(control.key)
+    finally:
+        kernel.close(fd)
+    return tuple(done)
+
+
 def _set(kernel: V4l2System, fd: int, path: str, control: CameraControl, value: int) -> None:
     try:
-        kernel.ioctl(fd, _VIDIOC_S_CTRL, bytearray(_CONTROL.pack(control.id, value)))
+        kernel.ioctl(fd, v4l2.VIDIOC_S_CTRL, v4l2.control(control.id, value))
     except (OSError, struct.error) as error:
         takes = f"it takes {control.minimum} to {control.maximum}"
         if isinstance(error, OSError) and error.errno not in (errno.EINVAL, errno.ERANGE):
@@ -94,27 +117,27 @@ def _controls(kernel: V4l2System, fd: int) -> dict[int, CameraControl]:
     found: dict[int, CameraControl] = {}
     after = 0
     for _ in range(_MAX_CONTROLS):
-        answer = bytearray(_QUERY.pack(after | _NEXT, 0, b"", 0, 0, 0, 0, 0, 0, 0))
+        answer = v4l2.control_question(after, is_next=True)
         try:
-            kernel.ioctl(fd, _VIDIOC_QUERYCTRL, answer)
+            kernel.ioctl(fd, v4l2.VIDIOC_QUERYCTRL, answer)
         except OSError:
             break
-        number, kind, name, minimum, maximum, step, default, flags = _QUERY.unpack(answer)[:8]
-        if number <= after:
+        told = v4l2.read_control_range(answer)
+        if told.id <= after:
             break
-        after = number
-        if kind in _KINDS and not flags & _DISABLED:
-            text = name.partition(b"\0")[0].decode("utf-8", "replace")
-            shown = "".join(letter if letter.isprintable() else "?" for letter in text)
-            value = None if _KINDS[kind] == _BUTTON else _value(kernel, fd, number)
-            found[number] = CameraControl(number, shown, _KINDS[kind], minimum, maximum, step, default, value)
+        after = told.id
+        if told.kind and not told.is_disabled:
+            value = None if told.kind == _BUTTON else _value(kernel, fd, told.id)
+            found[told.id] = CameraControl(
+                told.id, told.name, told.kind, told.minimum, told.maximum, told.step, told.default, value
+            )
     return found
 
 
 def _value(kernel: V4l2System, fd: int, number: int) -> int | None:
-    answer = bytearray(_CONTROL.pack(number, 0))
+    answer = v4l2.control(number)
     try:
-        kernel.ioctl(fd, _VIDIOC_G_CTRL, answer)
+        kernel.ioctl(fd, v4l2.VIDIOC_G_CTRL, answer)
     except OSError:
         return None
-    return int(_CONTROL.unpack(answer)[1])
+    return v4l2.read_control(answer)

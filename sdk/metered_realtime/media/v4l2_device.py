@@ -124,6 +124,16 @@ class V4l2Device:
             self._try(v4l2.VIDIOC_S_PARM, v4l2.wanted_rate(fps))
         return v4l2.read_format(answer)
 
+    @property
+    def makes_key_frames(self) -> bool:
+        """Whether its own encoder can be told to make a key frame now."""
+        answer = v4l2.control_question(v4l2.CID_FORCE_KEY_FRAME)
+        return self._try(v4l2.VIDIOC_QUERYCTRL, answer) and not v4l2.read_control_range(answer).is_disabled
+
+    def force_key_frame(self) -> bool:
+        """Let the next picture be one that needs no other; False where it does not."""
+        return self._try(v4l2.VIDIOC_S_CTRL, v4l2.control(v4l2.CID_FORCE_KEY_FRAME, 1))
+
     def start(self) -> None:
         """Map its buffers and let it fill them."""
         answer = v4l2.wanted_buffers(_BUFFERS)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
-import os
-from fractions import Fraction
+from collections.abc import Callable
 from typing import Any
 
 import av
 from av.video.frame import PictureType
 from av.video.reformatter import ColorRange
 
-from metered_realtime.media.access_unit import CLOCK_RATE, AccessUnit
+from metered_realtime.media.access_unit import AccessUnit
+from metered_realtime.media.encoder_ladder import Rung, ladder
+from metered_realtime.media.encoder_open import TIME_BASE, open_encoder
 from metered_realtime.media.h264 import NAL_PPS, NAL_SPS, join_annex_b, nal_type, split_annex_b
+from metered_realtime.media.hardware_encoders import HARDWARE, HardwareEncoders
 from metered_realtime.media.video_settings import EncoderSettings, fitted_size
 
-_TIME_BASE = Fraction(1, CLOCK_RATE)
 _PARAMETER_SETS = (NAL_SPS, NAL_PPS)
-_SMALL_PIXELS = 640 * 480
+# Hardware holds a few pictures back; one that holds back so many gives nothing at all.
+_MAX_HELD_PICTURES = 30
 
 _log = logging.getLogger(__name__)
 
@@ -25,13 +27,23 @@ _log = logging.getLogger(__name__)
 class VideoEncoder:
     """Encodes one stream; opens FFmpeg's encoder with the first frame, and again when the size of the frames changes.
 
-    An encoder that was asked for by name and cannot be opened gives way to the software encoder, once and for good.
+    Any other than the software encoder that cannot be opened, fails, or gives nothing gives way to that, for good.
     """
 
-    def __init__(self, settings: EncoderSettings) -> None:
+    def __init__(
+        self,
+        settings: EncoderSettings,
+        *,
+        hardware: HardwareEncoders = HARDWARE,
+        open_codec: Callable[[str, str, EncoderSettings, tuple[int, int]], Any] = open_encoder,
+    ) -> None:
         self._settings = settings
-        self._names = settings.encoder_names
+        self._hardware = hardware
+        self._open_codec = open_codec
+        self._rungs: list[Rung] = []
         self._codec: Any = None
+        self._pixel_format = ""
+        self._held = 0
         self._sets: list[bytes] = []
         self.size: tuple[int, int] | None = None
 
@@ -46,18 +58,28 @@ class VideoEncoder:
         `frame` stays as it is. Raises av.FFmpegError or ValueError where it cannot be encoded; the next may be.
         """
         size = fitted_size(frame.width, frame.height, self._settings.max_size)
-        picture = _prepared(frame, size)
-        picture.pts, picture.time_base = pts_90k, _TIME_BASE
-        if self._codec is None or size != self.size:
-            self._open(size)
-            force_key = True
-        picture.pict_type = PictureType.I if force_key else PictureType.NONE
-        try:
-            packets = self._codec.encode(picture)
-        except av.FFmpegError:
+        while True:
+            if self._codec is None or size != self.size:
+                self._open(size)
+                force_key = True
+            picture = _prepared(frame, size, self._pixel_format)
+            picture.pts, picture.time_base = pts_90k, TIME_BASE
+            picture.pict_type = PictureType.I if force_key else PictureType.NONE
+            try:
+                packets = self._codec.encode(picture)
+            except av.FFmpegError as error:
+                self.close()
+                if len(self._rungs) == 1:
+                    raise
+                self._hardware.failed(self._rungs[0].encoder)
+                self._step_down(f"failed ({error.strerror})")
+                continue
+            self._held = 0 if packets else self._held + 1
+            if self._held <= _MAX_HELD_PICTURES or len(self._rungs) == 1:
+                return [self._unit(packet, pts_90k) for packet in packets]
             self.close()
-            raise
-        return [self._unit(packet, pts_90k) for packet in packets]
+            self._hardware.failed(self._rungs[0].encoder)
+            self._step_down(f"took {self._held} pictures and gave none")
 
     def close(self) -> None:
         """Free the encoder and its threads; the next frame opens it anew."""
@@ -66,19 +88,34 @@ class VideoEncoder:
 
     def _open(self, size: tuple[int, int]) -> None:
         self.close()
+        self._held = 0
+        self._rungs = self._rungs or ladder(self._settings, self._hardware.choice)
         while True:
             try:
-                self._codec = _opened(self._names[0], self._settings, size)
+                self._open_in_some_format(size)
             except (av.FFmpegError, ValueError) as error:
-                if len(self._names) == 1:
+                if len(self._rungs) == 1:
                     raise
-                _log.warning(
-                    "the encoder %s cannot be opened (%s); using %s instead", self._names[0], error, self._names[1]
-                )
-                self._names = self._names[1:]
+                self._step_down(f"cannot be opened ({error})")
             else:
                 self.size = size
                 return
+
+    def _open_in_some_format(self, size: tuple[int, int]) -> None:
+        name, formats = self._rungs[0].encoder, self._rungs[0].pixel_formats
+        for pixel_format in formats:
+            try:
+                self._codec = self._open_codec(name, pixel_format, self._settings, size)
+            except (av.FFmpegError, ValueError):
+                if pixel_format == formats[-1]:
+                    raise
+            else:
+                self._pixel_format = pixel_format
+                return
+
+    def _step_down(self, why: str) -> None:
+        _log.warning("the encoder %s %s; using %s instead", self._rungs[0].encoder, why, self._rungs[1].encoder)
+        self._rungs = self._rungs[1:]
 
     def _unit(self, packet: Any, pts_90k: int) -> AccessUnit:
         data, is_key = bytes(packet), bool(packet.is_keyframe)
@@ -96,54 +133,29 @@ class VideoEncoder:
         return join_annex_b(known) + data if known else data
 
 
-def _opened(name: str, settings: EncoderSettings, size: tuple[int, int]) -> Any:
-    codec: Any = av.CodecContext.create(name, "w")
-    codec.width, codec.height = size
-    codec.pix_fmt = "yuv420p"
-    codec.time_base = _TIME_BASE
-    codec.framerate = Fraction(settings.fps)
-    codec.bit_rate = settings.bitrate_bps
-    codec.gop_size = settings.gop_pictures
-    codec.max_b_frames = 0
-    codec.thread_count = 1 if size[0] * size[1] <= _SMALL_PIXELS else min(4, os.cpu_count() or 1)
-    rate = str(settings.bitrate_bps)
-    if name == "libx264":
-        codec.profile = "Baseline"
-        codec.options = {
-            "preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1", "maxrate": rate, "bufsize": rate,
-        }  # fmt: skip
-    elif name == "libvpx":
-        codec.qmin, codec.qmax = 2, 63
-        codec.options = {
-            "deadline": "realtime", "cpu-used": "-6", "lag-in-frames": "0", "static-thresh": "1", "bufsize": rate,
-            "minrate": rate, "maxrate": rate, "undershoot-pct": "100", "overshoot-pct": "15", "partitions": "0",
-        }  # fmt: skip
-    codec.open()
-    return codec
-
-
-def _prepared(frame: av.VideoFrame, size: tuple[int, int]) -> av.VideoFrame:
+def _prepared(frame: av.VideoFrame, size: tuple[int, int], pixel_format: str) -> av.VideoFrame:
     """Return a frame of our own in the encoder's format: others may hold this one, and encoding writes into it."""
     is_full_range = frame.color_range == ColorRange.JPEG
-    if frame.format.name == "yuv420p" and (frame.width, frame.height) == size and not is_full_range:
+    if frame.format.name == pixel_format and (frame.width, frame.height) == size and not is_full_range:
         return _copied(frame)
     return frame.reformat(
         width=size[0],
         height=size[1],
-        format="yuv420p",
+        format=pixel_format,
         dst_color_range=ColorRange.MPEG if is_full_range else None,
         interpolation="FAST_BILINEAR",
     )
 
 
 def _copied(frame: av.VideoFrame) -> av.VideoFrame:
-    copy = av.VideoFrame(frame.width, frame.height, "yuv420p")
+    copy = av.VideoFrame(frame.width, frame.height, frame.format.name)
     for plane, target in zip(frame.planes, copy.planes, strict=True):
         source, lines = memoryview(plane), memoryview(target)
         if plane.line_size == target.line_size and len(source) == len(lines):
             lines[:] = source
             continue
-        for line in range(plane.height):
-            at, to = line * plane.line_size, line * target.line_size
-            lines[to : to + plane.width] = source[at : at + plane.width]
+        row_bytes = min(plane.line_size, target.line_size)
+        for row in range(plane.height):
+            at, to = row * plane.line_size, row * target.line_size
+            lines[to : to + row_bytes] = source[at : at + row_bytes]
     return copy

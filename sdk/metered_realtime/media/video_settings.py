@@ -7,14 +7,17 @@ from typing import Literal
 
 VideoCodec = Literal["H264", "VP8"]
 
-SOFTWARE_ENCODERS: dict[str, str] = {"H264": "libx264", "VP8": "libvpx"}
+# The first of them that this FFmpeg has is taken.
+SOFTWARE_ENCODERS: dict[str, tuple[str, ...]] = {"H264": ("libx264", "libopenh264"), "VP8": ("libvpx",)}
+AUTO_ENCODER = "auto"
 MIN_SIDE = 16
 MAX_SIDE = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderSettings:
-    """`encoder` names an encoder of FFmpeg to try first; None is the software encoder of the codec.
+    """`encoder` names an encoder of FFmpeg to try first, "auto" is the hardware of this machine that proves to work,
+    if there is any; None is the software encoder of the codec, which also follows where the others fail.
 
     `max_size` (width, height) bounds the picture, which is scaled down keeping its shape, never up.
     Raises ValueError for what no encoder takes.
@@ -48,12 +51,6 @@ class EncoderSettings:
     def gop_pictures(self) -> int:
         """Pictures from one key frame to the next."""
         return max(1, round(self.fps * self.key_frame_interval_s))
-
-    @property
-    def encoder_names(self) -> tuple[str, ...]:
-        """What to try, in this order."""
-        software = SOFTWARE_ENCODERS[self.codec]
-        return (software,) if self.encoder in (None, software) else (str(self.encoder), software)
 
 
 def fitted_size(width: int, height: int, max_size: tuple[int, int] | None) -> tuple[int, int]:

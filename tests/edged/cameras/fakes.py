@@ -17,6 +17,8 @@ from metered_realtime import (
     MeteredPeerSendError,
     PeerJoined,
     PeerLeft,
+    PeerLink,
+    PeerLinkChange,
     RemotePeer,
     StateChange,
 )
@@ -140,6 +142,10 @@ class FakePeer:
 
     def say(self, peer_id: str, data: Any) -> None:
         self._tell(Data(peer_id, data, "direct"))
+
+    def link(self, peer_id: str, *, is_thin: bool) -> None:
+        link = PeerLink(is_thin=is_thin, available_bps=None, wanted_bps=2e6, fraction_lost=None, rtt_s=None)
+        self._tell(PeerLinkChange(cast("RemotePeer", self.remotes[peer_id]), link))
 
     def die(self, error: Exception) -> None:
         self._tell(FatalError(error))

@@ -14,7 +14,7 @@ from edged.cameras.camera import Camera
 from edged.settings import CameraSettings, Secret
 from metered_realtime.media.rtsp import VideoDescription
 from metered_realtime.media.rtsp_errors import RtspAuthError, RtspConnectError, RtspNoVideoError
-from tests.edged.cameras.fakes import FakeSource, settings
+from tests.edged.cameras.fakes import FakePictures, FakeSource, settings
 from tests.sdk.media.camera_process import CameraProcess
 from tests.sdk.media.camera_process import camera as rtsp_camera
 
@@ -375,3 +375,29 @@ async def test_what_browsers_cannot_show_is_encoded_for_them(plain_camera: Camer
 def plain_camera() -> Iterator[CameraProcess]:
     with rtsp_camera() as process:
         yield process
+
+
+@pytest.mark.parametrize("makes", [True, False])
+async def test_a_viewer_that_cannot_decode_gets_a_key_frame_or_the_last_group_again(makes: bool) -> None:
+    class Pictures(FakePictures):
+        asked = 0
+
+        def request_key_frame(self) -> bool:
+            self.asked += 1
+            return makes
+
+    source = FakeSource()
+    life = Pictures(source.video)
+    source.open = lambda _settings, _road="as it is": life  # type: ignore[method-assign, assignment]
+    async with running(source) as watched:
+        reader: Any = watched.camera.track.open_reader()
+        reading = asyncio.create_task(reader.recv())
+        life.show(0)
+        await asyncio.wait_for(reading, 5)
+        reader.request_key_frame()
+        assert life.asked == 1
+        if not makes:
+            assert (await asyncio.wait_for(reader.recv(), 5)).pts == 1, "again, a tick later"
+        reader.stop()
+        await asyncio.wait_for(life.closed.wait(), 5)
+        assert not watched.camera._want_key_frame(), "it is closed"

@@ -126,6 +126,19 @@ async def test_after_a_break_of_the_link_everything_is_told_again() -> None:
         assert await scene.states(2) == [(None, "yard", "idle"), (None, "gate", "idle")]
 
 
+async def test_the_operator_is_told_how_many_watch_also_after_the_link_was_down() -> None:
+    async with joined() as (scene, _):
+        scene.peer.come("p1")
+        scene.peer.come("p2")
+        scene.peer.move("reconnecting")
+        await scene.until_link("lost", "the connection to the hub is lost")
+        scene.peer.leave("p2")
+        assert scene.link_reports()[-1][0] == "lost", "that is the news"
+        scene.peer.move("joined")
+        await scene.until_link("live", "joined channel farm, 1 viewer")
+        assert ("live", "joined channel farm, 2 viewers") in scene.link_reports()
+
+
 async def test_a_broken_link_is_told_to_the_operator_once_and_once_that_it_is_back(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from edged.cameras.announcements import Announcements
 from edged.cameras.errors import LinkLostError
+from edged.cameras.link_choice import LinkWaits
 from edged.cameras.membership import Membership
 from edged.cameras.qualities import Qualities
 from edged.settings import Secret
@@ -35,8 +36,14 @@ class Channel:
         self.yard = self.cameras["yard"].cameras
         self.main, self.sub = self.cameras["yard"].streams.values()
         self.gate = self.cameras["gate"].streams["main"]
+        self.viewers: list[str] = []
         self.membership = Membership(
-            cast("MeteredPeer", self.peer), Announcements(["us"]), self.cameras, lambda news: {"type": news}
+            cast("MeteredPeer", self.peer),
+            Announcements(["us"]),
+            self.cameras,
+            lambda news: {"type": news},
+            on_viewers=self.viewers.append,
+            waits=LinkWaits(confirm_s=0, settle_s=0, retry_s=0.01),
         )
 
     def chosen(self, peer_id: str) -> list[MediaStream]:
@@ -197,3 +204,49 @@ async def test_who_gives_up_waiting_keeps_nothing_open() -> None:
         channel.membership.end()
         await asyncio.wait_for(sub.closed.wait(), 5)
         reader.stop()
+
+
+async def test_a_viewer_on_a_thin_link_gets_the_second_picture_until_it_is_wide_again() -> None:
+    async with joined() as channel:
+        channel.peer.come("p1")
+        channel.peer.come("p2")
+        channel.peer.link("p1", is_thin=True)
+        to, answer = await channel.answer()
+        assert (to, answer["cameras"]) == ("p1", {"yard": "sub", "gate": "main"})
+        assert "slow" in answer["reasons"]["yard"]
+        assert channel.chosen("p1") == [channel.sub, channel.gate]
+        channel.peer.link("p1", is_thin=False)
+        to, answer = await channel.answer()
+        assert (to, answer["cameras"], answer["reasons"]) == ("p1", {"yard": "main", "gate": "main"}, {})
+        assert channel.chosen("p1") == [channel.main, channel.gate]
+        assert len(channel.peer.remotes["p2"].chosen) == 1, "nothing of it touches another viewer"
+
+
+async def test_a_second_picture_that_cannot_be_had_is_not_waited_for() -> None:
+    async with joined() as channel:
+        channel.peer.come("p1")
+        reader = channel.yard["main"].track.open_reader()
+        watching = asyncio.create_task(reader.recv())
+        (await channel.source.life()).show(1)
+        await watching
+        channel.peer.link("p1", is_thin=True)
+        assert (await channel.answer())[1]["cameras"]["yard"] == "sub"
+        assert channel.chosen("p1") == [channel.main, channel.gate], "the one that is live goes on"
+        sub = await channel.source.life()
+        sub.fail(OSError("it is switched off"))
+        to, answer = await channel.answer()
+        assert (to, answer["cameras"]["yard"], answer["reasons"]) == ("p1", "main", {})
+        assert channel.chosen("p1") == [channel.main, channel.gate]
+        await asyncio.wait_for(sub.closed.wait(), 5)
+        reader.stop()
+
+
+async def test_who_watches_is_counted_and_told_when_it_changes() -> None:
+    async with joined() as channel:
+        channel.peer.come("p1")
+        channel.peer.come("p2", {"edged": "gateway"})
+        channel.peer.come("p3")
+        channel.peer.link("p1", is_thin=True)
+        channel.peer.leave("p1")
+        channel.peer.leave("p3")
+        assert channel.viewers == [", 1 viewer", ", 2 viewers", ", 2 viewers, 1 on a slow link", ", 1 viewer", ""]

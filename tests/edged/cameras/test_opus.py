@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import av
+import pytest
 
 from edged.cameras.opus import OpusConverter
 from metered_realtime.media.rtp_audio import AudioFormat, AudioUnit
@@ -26,3 +28,26 @@ def test_damaged_sound_is_left_out() -> None:
     converter = OpusConverter(AudioFormat("AAC", "aac", 48_000, 48_000, 2, config=b"\x11\x90"), taken.append)
     converter.push(AudioUnit(b"\xff" * 40, 0))
     assert taken == []
+
+
+def converted(units: list[AudioUnit]) -> list[AudioUnit]:
+    taken: list[AudioUnit] = []
+    converter = OpusConverter(AudioFormat("PCMU", "pcm_mulaw", 8000, 8000, 1), taken.append)
+    for unit in units:
+        converter.push(unit)
+    return taken
+
+
+def test_what_comes_out_says_when_it_was_taken() -> None:
+    units = converted([AudioUnit(bytes(160), number * 160, 70.0 + number * 0.02) for number in range(20)])
+    assert all(unit.taken_s is not None and unit.pts is not None for unit in units)
+    assert [(unit.taken_s or 0) - (unit.pts or 0) / 48_000 for unit in units] == pytest.approx([70.0] * len(units))
+
+
+def test_a_gap_in_what_comes_in_is_one_in_what_comes_out() -> None:
+    before = [AudioUnit(bytes(160), number * 160) for number in range(10)]
+    after = [AudioUnit(bytes(160), 80_000 + number * 160) for number in range(10)]
+    stamps = [unit.pts or 0 for unit in converted([*before, *after])]
+    steps = [later - earlier for earlier, later in pairwise(stamps)]
+    assert steps.count(960) == len(steps) - 1
+    assert max(steps) == pytest.approx((80_000 - 1_440) * 6, abs=960)

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from edged.cameras.command import CommandPictures
 from edged.cameras.errors import CameraError
-from edged.cameras.pictures import address_with_login, can_be_encoded, open_pictures
+from edged.cameras.pictures import MakesKeyFrames, address_with_login, can_be_encoded, open_pictures
 from edged.cameras.session_pictures import SessionPictures
 from edged.cameras.test_picture import TestPicture
 from edged.settings import CameraSettings, Secret
 from metered_realtime.media.rtsp import RtspClient
 from metered_realtime.media.rtsp_errors import RtspUrlError
+from tests.edged.cameras.onvif_service import PASSWORD, USER, OnvifService
+from tests.sdk.media.camera_process import camera as camera_process
 
 
 def camera(source: str, **options: Any) -> CameraSettings:
@@ -62,6 +66,30 @@ def test_a_login_from_the_settings_becomes_part_of_the_address() -> None:
 
 def test_a_camera_whose_certificate_nobody_trusts_can_be_taken_all_the_same() -> None:
     assert isinstance(open_pictures(camera("rtsps://cam/1", tls_verify=False)), RtspClient)
+
+
+@pytest.mark.parametrize("login", [{"username": USER, "password": Secret(PASSWORD)}, {}])
+async def test_a_camera_is_asked_by_onvif_for_a_key_frame_with_the_login_of_its_pictures(login: dict[str, Any]) -> None:
+    in_address = "" if login else f"{USER}:{quote(PASSWORD, safe='')}@"
+    async with OnvifService() as service, asyncio.timeout(20):
+        with camera_process("--digest", f"{USER}:{PASSWORD}") as process:
+            source = process.url().replace("rtsp://", f"rtsp://{in_address}")
+            async with open_pictures(camera(source, onvif=service.address, **login)) as pictures:
+                assert isinstance(pictures, MakesKeyFrames)
+                units = pictures.access_units()  # type: ignore[unreachable]
+                await anext(units)
+                assert not pictures.request_key_frame(), "it has not shown yet that it makes any"
+                await service.synchronized.wait()
+                assert service.tokens == ["main & 1"], "the profile of 320x240"
+                while not pictures.request_key_frame():
+                    await anext(units)
+                await units.aclose()
+
+
+async def test_without_the_setting_a_camera_is_asked_for_nothing() -> None:
+    pictures: object = open_pictures(camera("rtsp://cam/1"))
+    assert isinstance(pictures, MakesKeyFrames)
+    assert not pictures.request_key_frame()
 
 
 def test_a_camera_that_is_passed_through_loads_no_decoder_and_no_encoder() -> None:

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from edged.cameras.camera import Camera
+from edged.cameras.opus import OpusConverter
 from edged.cameras.sound import CameraSound
 from edged.settings import CameraSettings, Secret
 from metered_realtime.media.rtp_audio import AudioFormat, AudioUnit
@@ -19,8 +20,9 @@ PCMA = AudioFormat("PCMA", "pcm_alaw", 8000, 8000, 1)
 class Loud:
     """Pictures with sound."""
 
-    def __init__(self, audio: AudioFormat | None) -> None:
+    def __init__(self, audio: AudioFormat | None, *offered: str) -> None:
         self.audio = audio
+        self.offered = (("video", "H264"), *(("audio", name) for name in offered))
         self.take: Callable[[AudioUnit], None] | None = None
 
     def hear(self, take: Callable[[AudioUnit], None]) -> None:
@@ -45,9 +47,11 @@ async def test_the_sound_that_was_promised_reaches_every_reader() -> None:
 @pytest.mark.parametrize(
     ("pictures", "says"),
     [
-        (Loud(None), "none that can be used; set audio: none"),
-        (object(), "none that can be used"),
-        (Loud(AudioFormat("AAC", "aac", 48000, 48000, 2)), "it sends AAC, not pcma; set audio"),
+        (Loud(None), "it sends none; switch it on in the camera, or set audio: none"),
+        (Loud(None, "AMR", "MP4A-LATM"), "its AMR and MP4A-LATM could not be taken; choose G.711, Opus or AAC"),
+        (object(), "it is not taken where the picture is encoded here"),
+        (Loud(AudioFormat("AAC", "aac", 48000, 48000, 2)), "it sends AAC, not pcma; set audio: opus with transcode"),
+        (Loud(AudioFormat("PCMU", "pcm_mulaw", 8000, 8000, 1)), "it sends PCMU, not pcma; set audio: pcmu, or"),
         (Loud(AudioFormat("PCMA", "pcm_alaw", 16000, 16000, 1)), "not 8000 Hz mono"),
     ],
 )
@@ -68,6 +72,23 @@ def test_any_sound_becomes_opus_where_that_is_allowed() -> None:
     refused = Loud(PCMA)
     CameraSound("yard", "opus").follow(refused)
     assert refused.take is None
+
+
+async def test_nothing_is_encoded_while_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[AudioUnit] = []
+    monkeypatch.setattr(OpusConverter, "push", lambda _self, unit: heard.append(unit))
+    pictures = Loud(PCMA)
+    sound = CameraSound("yard", "opus", may_encode=True)
+    sound.follow(pictures)
+    assert pictures.take is not None
+    pictures.take(AudioUnit(b"a", 0))
+    reader = sound.open_reader()
+    waiting = asyncio.create_task(reader.recv())
+    await asyncio.sleep(0)
+    pictures.take(AudioUnit(b"b", 160))
+    assert [unit.data for unit in heard] == [b"b"]
+    waiting.cancel()
+    reader.stop()
 
 
 def test_a_camera_has_a_sound_track_where_the_settings_promise_one() -> None:

@@ -6,8 +6,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from edged.cameras.link_choice import LinkWaits
 from edged.cameras.watch_messages import MAX_REASONS
-from edged.cameras.watchers import INTERVAL_S, MAX_WATCHERS, Watchers
+from edged.cameras.watchers import INTERVAL_S, MAX_WATCHERS, SLOW_LINK, Watchers
 
 CAMERAS = {"yard": True, "gate": False}
 
@@ -135,6 +136,116 @@ def test_reasons_that_pile_up_before_the_answer_are_bounded() -> None:
     found = watchers.take(0)
     assert found is not None
     assert len(found[1]["reasons"]) == MAX_REASONS
+
+
+WAITS = LinkWaits(confirm_s=1, settle_s=5, retry_s=20)
+
+
+class Site:
+    """Two cameras with second pictures and one without; two viewers, the first on a thin link."""
+
+    def __init__(self) -> None:
+        self.lowerable = {"yard": 4e6, "barn": 2e6}
+        self.watchers = Watchers(
+            {"yard": True, "barn": True, "gate": False}, lowerable=self.lowerable.get, waits=WAITS
+        )
+        self.watchers.arrived("p1")
+        self.watchers.arrived("p2")
+        self.now_s = 50.0
+        self.watchers.linked("p1", self.now_s, is_thin=True)
+
+    def next(self, wait_s: float) -> dict[str, Any]:
+        """Return the next answer, which is p1's and comes after that time."""
+        assert self.watchers.take(self.now_s) is None
+        assert self.watchers.due_in_s(self.now_s) == wait_s
+        self.now_s += wait_s
+        found = self.watchers.take(self.now_s)
+        assert found is not None
+        assert found[0] == "p1"
+        assert found[1]["cameras"] == self.watchers.choice("p1")
+        return found[1]
+
+
+def test_a_viewer_on_a_thin_link_gets_second_pictures_one_after_the_other_and_is_told_why() -> None:
+    site = Site()
+    assert site.next(WAITS.confirm_s) == {
+        "type": "edged/watching",
+        "cameras": {"yard": "sub", "barn": "main", "gate": "main"},
+        "reasons": {"yard": SLOW_LINK},
+    }
+    assert site.next(WAITS.settle_s)["reasons"] == {"yard": SLOW_LINK, "barn": SLOW_LINK}
+    assert set(site.watchers.choice("p2").values()) == {"main"}, "never at the expense of another"
+    assert site.watchers.counts == (2, 1)
+
+
+def test_its_main_pictures_come_back_after_a_while() -> None:
+    site = Site()
+    site.next(WAITS.confirm_s)
+    site.watchers.linked("p1", site.now_s, is_thin=False)
+    answer = site.next(WAITS.retry_s)
+    assert (answer["cameras"]["yard"], answer["reasons"]) == ("main", {})
+    assert site.watchers.take(site.now_s + 99) is None
+    assert site.watchers.due_in_s(site.now_s) is None
+    assert site.watchers.counts == (2, 0)
+
+
+def test_what_a_viewer_asks_for_stays_its_wish_on_a_thin_link() -> None:
+    site = Site()
+    site.next(WAITS.confirm_s)
+    site.watchers.asked("p1", {**watch(yard="none", barn="sub"), "id": 7})
+    found = site.watchers.take(site.now_s + 1)
+    assert found is not None
+    assert found[1] == {
+        "type": "edged/watching",
+        "cameras": {"yard": "none", "barn": "sub", "gate": "main"},
+        "reasons": {},
+        "id": 7,
+    }
+    site.watchers.asked("p1", watch(yard="main", gate="none"))
+    found = site.watchers.take(site.now_s + 2)
+    assert found is not None
+    assert found[1]["cameras"] == {"yard": "sub", "barn": "sub", "gate": "none"}
+    assert found[1]["reasons"] == {"yard": SLOW_LINK}
+
+
+def test_an_answer_that_nobody_asked_for_repeats_nothing_of_the_last_request() -> None:
+    site = Site()
+    site.watchers.asked("p1", {"type": "edged/watch", "id": 7})
+    found = site.watchers.take(site.now_s)
+    assert found is not None
+    assert (found[1]["id"], "error" in found[1]) == (7, True)
+    assert set(site.next(WAITS.confirm_s)) == {"type", "cameras", "reasons"}
+
+
+def test_a_second_picture_in_trouble_is_no_way_out() -> None:
+    site = Site()
+    site.next(WAITS.confirm_s)
+    del site.lowerable["yard"]
+    found = site.watchers.take(site.now_s + 1)
+    assert found is not None
+    assert found[1]["cameras"]["yard"] == "main"
+    site.lowerable["yard"] = 4e6
+    found = site.watchers.take(site.now_s + 2)
+    assert found is not None
+    assert found[1]["cameras"]["yard"] == "sub"
+
+
+def test_a_thin_link_of_who_left_or_is_a_stranger_keeps_nobody_busy() -> None:
+    site = Site()
+    site.watchers.gone("p1")
+    site.watchers.linked("stranger", site.now_s, is_thin=True)
+    site.watchers.link_renewed("stranger", site.now_s)
+    assert site.watchers.take(site.now_s + 9) is None
+    assert site.watchers.due_in_s(site.now_s) is None
+    assert site.watchers.counts == (1, 0)
+    site.watchers.arrived("p1")
+    assert site.watchers.take(site.now_s + 9) is None, "its link is a new one"
+
+
+def test_a_gateway_is_no_viewer() -> None:
+    watchers = viewer()
+    watchers.arrived("p2", is_gateway=True)
+    assert watchers.counts == (1, 0)
 
 
 class Members(RuleBasedStateMachine):

@@ -129,6 +129,24 @@ class FrameInterval(ctypes.Structure):
     )
 
 
+class Query(ctypes.Structure):
+    _fields_ = (
+        ("id", ctypes.c_uint32),
+        ("type", ctypes.c_uint32),
+        ("name", ctypes.c_char * 32),
+        ("minimum", ctypes.c_int32),
+        ("maximum", ctypes.c_int32),
+        ("step", ctypes.c_int32),
+        ("default", ctypes.c_int32),
+        ("flags", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32 * 2),
+    )
+
+
+class Value(ctypes.Structure):
+    _fields_ = (("id", ctypes.c_uint32), ("value", ctypes.c_int32))
+
+
 class FakeMemory:
     def __init__(self) -> None:
         self.data = bytearray(BUFFER_BYTES)
@@ -159,6 +177,10 @@ class FakeCamera:
         self.names_wrong_buffer = False
         self.buffer_count = 4
         self.rates: list[tuple[int, int]] = []
+        # id -> (type, name, minimum, maximum)
+        self.controls: dict[int, tuple[int, str, int, int]] = {}
+        self.set_controls: list[tuple[int, int]] = []
+        self.refuses_controls = False
         self.set_formats: list[tuple[str, int, int]] = []
         self.memories: list[FakeMemory] = []
         self.queued: deque[int] = deque()
@@ -291,6 +313,20 @@ class FakeSystem(V4l2System):
         answer = Parameters.from_buffer(argument)
         camera.rates.append((answer.numerator, answer.denominator))
 
+    def _query_control(self, camera: FakeCamera, argument: bytearray) -> None:
+        answer = Query.from_buffer(argument)
+        asked, is_next = answer.id & 0x7FFF_FFFF, bool(answer.id & 0x8000_0000)
+        known = sorted(number for number in camera.controls if (number > asked if is_next else number == asked))
+        answer.id = _nth(known, 0)
+        answer.type, name, answer.minimum, answer.maximum = camera.controls[answer.id]
+        answer.name = name.encode()
+
+    def _set_control(self, camera: FakeCamera, argument: bytearray) -> None:
+        answer = Value.from_buffer(argument)
+        if answer.id not in camera.controls or camera.refuses_controls:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        camera.set_controls.append((answer.id, answer.value))
+
     def _enum_framesizes(self, camera: FakeCamera, argument: bytearray) -> None:
         answer = FrameSize.from_buffer(argument)
         sizes = camera.formats[answer.pixelformat.decode().rstrip()]
@@ -321,6 +357,8 @@ _CALLS = {
     17: "_dqbuf",
     18: "_stream_on",
     22: "_s_parm",
+    28: "_set_control",
+    36: "_query_control",
     74: "_enum_framesizes",
     75: "_enum_frameintervals",
 }

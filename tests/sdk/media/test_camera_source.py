@@ -9,6 +9,7 @@ import pytest
 
 from metered_realtime.media import camera_source
 from metered_realtime.media.camera_source import CameraSource
+from metered_realtime.media.encoded import EncodedVideoSource
 from metered_realtime.media.live_player import LivePlayer
 from metered_realtime.media.source_errors import SourceFormatError, SourceNotFoundError, SourceTimeoutError
 from metered_realtime.media.source_state import SourceLife, SourceStateChange
@@ -69,6 +70,49 @@ async def test_jpeg_where_raw_is_not_given_in_that_size() -> None:
     assert player.video is not None
     assert (await player.video.recv()).width == 64
     assert camera.set_formats == [("MJPG", 64, 48)]
+    await player.aclose()
+
+
+FORCE_KEY_FRAME = 0x0099_09E5
+
+
+async def test_a_key_frame_is_asked_of_the_encoder_in_the_camera() -> None:
+    camera = FakeCamera({"H264": [(64, 48, [30])]})
+    camera.controls[FORCE_KEY_FRAME] = (4, "Force Key Frame", 0, 0)
+    source = CameraSource(PATH, width=64, height=48, fps=30, passthrough=True, system=FakeSystem({PATH: camera}))
+    assert not source.request_key_frame(), "it is not open"
+    player = LivePlayer(source, name=source.name, kinds=("video",), passthrough=True, life=short())
+    video = player.video
+    assert isinstance(video, EncodedVideoSource)
+    camera.give(encoded_pictures(1)[0].data)
+    reader = video.open_reader()
+    await reader.recv()
+    reader.request_key_frame()  # type: ignore[attr-defined]
+    camera.give(encoded_pictures(2)[1].data)
+    await reader.recv()
+    await until(lambda: camera.set_controls == [(FORCE_KEY_FRAME, 1)])
+    assert (video.stats().key_frame_requests, video.stats().replays) == (1, 0)
+    await player.aclose()
+    assert not source.request_key_frame()
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+async def test_a_camera_that_makes_no_key_frame_is_replayed(refuses: bool) -> None:
+    camera = FakeCamera({"H264": [(64, 48, [30])]})
+    if refuses:
+        camera.controls[FORCE_KEY_FRAME] = (4, "Force Key Frame", 0, 0)
+        camera.refuses_controls = True
+    source = CameraSource(PATH, width=64, height=48, fps=30, passthrough=True, system=FakeSystem({PATH: camera}))
+    player = LivePlayer(source, name=source.name, kinds=("video",), passthrough=True, life=short())
+    assert player.video is not None
+    camera.give(encoded_pictures(1)[0].data)
+    reader = player.video.open_reader()  # type: ignore[union-attr]
+    first = await reader.recv()
+    if refuses:
+        assert source.request_key_frame(), "it says that it can"
+        await until(lambda: not source.request_key_frame())
+    reader.request_key_frame()
+    assert bytes(await reader.recv()) == bytes(first)
     await player.aclose()
 
 

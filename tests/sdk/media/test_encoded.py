@@ -237,6 +237,20 @@ async def test_a_source_that_makes_key_frames_is_asked_once_for_all_who_ask_toge
     assert source.stats().replays == 0
 
 
+async def test_a_source_that_can_make_no_key_frame_now_replays_the_last_group() -> None:
+    clock = Clock()
+    answers = [False, True]
+    source = EncodedVideoSource(clock=clock, on_key_frame_wanted=lambda: answers.pop(0))
+    reader: Any = source.open_reader()
+    feed(source, 0, 1)
+    await reader.recv()
+    reader.request_key_frame()
+    clock.now_s += 5
+    assert bytes(await reader.recv()) == bytes(10)
+    reader.request_key_frame()
+    assert (answers, source.stats().key_frame_requests, source.stats().replays) == ([], 2, 1)
+
+
 async def test_a_newcomer_to_an_old_group_gets_a_new_key_frame() -> None:
     clock = Clock()
     asked: list[float] = []

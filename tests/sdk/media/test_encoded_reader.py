@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from fractions import Fraction
-from typing import Any
 
-import av
 import pytest
 from aiortc.mediastreams import MediaStreamError
 
@@ -14,10 +12,7 @@ BASE = Fraction(1, 90_000)
 
 
 def shared(pts: int, *, key: bool = False, arrived_s: float = 1.0) -> SharedUnit:
-    packet: Any = av.Packet(b"abc")
-    packet.pts = packet.dts = pts
-    packet.time_base, packet.is_keyframe = BASE, key
-    return SharedUnit(packet, key, 3, arrived_s)
+    return SharedUnit(b"abc", pts, key, arrived_s)
 
 
 def reader(*units: SharedUnit) -> EncodedReader:

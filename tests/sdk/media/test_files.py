@@ -69,10 +69,11 @@ async def test_a_camera_that_does_not_answer_does_not_stop_the_loop() -> None:
             await receiving
 
 
-def test_passthrough_is_for_tcp() -> None:
+def test_passthrough_is_for_the_transports_of_our_own_client() -> None:
     assert isinstance(from_rtsp("rtsp://camera/", passthrough=True).video, EncodedVideoSource)
-    with pytest.raises(ValueError, match="passthrough needs the transport 'tcp'"):
-        from_rtsp("rtsp://camera/", transport="udp", passthrough=True)
+    assert isinstance(from_rtsp("rtsp://camera/", transport="udp", passthrough=True).video, EncodedVideoSource)
+    with pytest.raises(ValueError, match="passthrough needs one of the transports auto, tcp, udp"):
+        from_rtsp("rtsp://camera/", transport="http", passthrough=True)
 
 
 def test_a_file_that_cannot_be_looked_at_in_time_has_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

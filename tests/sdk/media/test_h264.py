@@ -47,6 +47,9 @@ def test_parameter_sets_tell_their_ids() -> None:
 def test_slices_tell_where_they_begin_and_what_they_are() -> None:
     assert h264.slice_head(slice_nal(first_mb=0, slice_type=5)) == (0, 5)
     assert h264.slice_head(slice_nal(first_mb=1800, slice_type=1)) == (1800, 1)
+    for slice_type in range(20):  # up to 14 the first byte says it all
+        assert h264.slice_head(slice_nal(first_mb=0, slice_type=slice_type)) == (0, slice_type)
+        assert h264.slice_head(slice_nal(first_mb=1, slice_type=slice_type)) == (1, slice_type)
     assert h264.is_b_slice(1)
     assert h264.is_b_slice(6)
     assert not h264.is_b_slice(0)

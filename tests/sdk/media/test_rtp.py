@@ -99,11 +99,19 @@ def test_the_timeline_runs_for_days() -> None:
     assert pts > 1 << 32
 
 
-def test_equal_stamps_are_let_through_and_steps_back_are_held() -> None:
+def test_two_fields_share_a_stamp_and_steps_back_become_the_smallest_ahead() -> None:
     timeline = Timeline()
-    stamps = [0, 9000, 3000, 6000, 6000, 12000]
-    assert [timeline.pts_90k(stamp, 0.0) for stamp in stamps] == [0, 9000, 9000, 9000, 9000, 12000]
-    assert timeline.steps_back == 3
+    stamps = [0, 9000, 9000, 3000, 6000, 12000, 12000]
+    assert [timeline.pts_90k(stamp, 0.0) for stamp in stamps] == [0, 9000, 9000, 9001, 9002, 12000, 12000]
+    assert timeline.steps_back == 2
+
+
+def test_a_stamp_that_stands_still_is_no_clock() -> None:
+    timeline = Timeline()
+    stood = [timeline.pts_90k(77, step / 25) for step in range(5)]
+    assert stood == [0, 0, 3600, 7200, 10800]
+    assert [timeline.pts_90k(77 + 3600 * step, (4 + step) / 25) for step in (1, 2)] == [14400, 18000]
+    assert (timeline.jumps, timeline.steps_back) == (0, 0)
 
 
 def test_a_new_timeline_that_persists_goes_on_after_the_time_that_passed() -> None:

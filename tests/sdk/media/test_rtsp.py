@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import Callable, Iterator
 
 import av
@@ -22,7 +23,8 @@ from metered_realtime.media.rtsp import (
 )
 from metered_realtime.media.rtsp_message import RtspRequest
 from tests.sdk.media.camera_process import CameraProcess, camera
-from tests.sdk.media.scripted_camera import SDP, answer, key_frame, polite, scripted
+from tests.sdk.media.h264_samples import rtp
+from tests.sdk.media.scripted_camera import SDP, answer, frame, key_frame, polite, scripted
 
 TIMEOUT_S = 8.0
 
@@ -382,3 +384,37 @@ async def test_a_camera_that_refuses_its_sound_still_shows_its_picture(status: s
             assert rtsp.audio is None
             assert (await rtsp.next_unit()).is_key
         assert fake.methods[:5] == ["OPTIONS", "DESCRIBE", "SETUP", "SETUP", "PLAY"]
+
+
+def sender_report(seconds: float, stamp: int) -> bytes:
+    """Return a sender report; its time of day is `seconds` after some day in 2026."""
+    return struct.pack("!BBHIQIII", 0x80, 200, 6, 7, round((3_989_000_000 + seconds) * (1 << 32)), stamp, 0, 0)
+
+
+async def test_sender_reports_tell_which_sound_belongs_to_which_picture() -> None:
+    sounds: asyncio.Queue[AudioUnit] = asyncio.Queue()
+    voice = bytes(160)
+
+    def answers(request: RtspRequest) -> bytes | None:
+        if request.method == "DESCRIBE":
+            return answer(request, body=SOUND_SDP)
+        if request.method == "SETUP" and request.uri.endswith("track2"):
+            return answer(request, Transport="RTP/AVP/TCP;unicast;interleaved=6-9")
+        return polite(request)
+
+    async with (
+        scripted(answers) as fake,
+        RtspClient(fake.url, timeout_s=TIMEOUT_S, on_audio=sounds.put_nowait) as rtsp,
+    ):
+        picture = await rtsp.next_unit()
+        assert picture.taken_s is not None
+        fake.say(frame(6, rtp(1, 500, voice, payload_type=0)))
+        assert (await sounds.get()).taken_s is not None
+        assert rtsp.sound_late_s is None
+        # By the camera's time of day, this sound was taken a quarter of a second before the picture.
+        fake.say(frame(1, sender_report(0.25, 0)) + frame(9, sender_report(0.0, 500)))
+        fake.say(frame(6, rtp(2, 660, voice, payload_type=0)))
+        taken_s = (await sounds.get()).taken_s
+        assert taken_s == pytest.approx(picture.taken_s - 0.25 + 0.02, abs=0.001)
+        assert rtsp.sound_late_s is not None
+        assert rtsp.sound_late_s > 0.2

@@ -113,12 +113,12 @@ async def test_the_number_of_open_requests_is_bounded() -> None:
 
 
 async def test_a_camera_that_asks_without_reading_is_cut_off() -> None:
-    flood = b"OPTIONS rtsp://cam/1 RTSP/1.0\r\nCSeq: 5\r\nSession: " + b"s" * 200 + b"\r\n\r\n"
+    flood = b"OPTIONS rtsp://cam/1 RTSP/1.0\r\nCSeq: 5\r\nSession: " + b"s" * 15_000 + b"\r\n\r\n"
 
     async def pour(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
-                writer.write(flood * 1000)
+                writer.write(flood * 20)
                 await writer.drain()
         except ConnectionError:
             writer.close()
@@ -132,6 +132,18 @@ async def test_a_camera_that_asks_without_reading_is_cut_off() -> None:
     server.close()
     await client.connection.close(within_s=1)
     await server.wait_closed()
+
+
+async def test_a_camera_that_only_talks_is_cut_off() -> None:
+    async with scripted() as camera, connected(camera) as client:
+        await client.connection.request("OPTIONS", "rtsp://cam/1", {})
+        for _ in range(990):
+            camera.say(b"RTSP/1.0 200 OK\r\nCSeq: 77\r\n\r\n")
+        await client.connection.request("OPTIONS", "rtsp://cam/1", {})
+        assert not client.ended.done()
+        for _ in range(1001):
+            camera.say(b"RTSP/1.0 200 OK\r\nCSeq: 77\r\n\r\n")
+        assert "talks without being asked" in str(await asyncio.wait_for(client.ended, 5))
 
 
 async def test_closing_does_not_wait_for_a_peer_that_reads_nothing() -> None:

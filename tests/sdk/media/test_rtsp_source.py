@@ -13,11 +13,14 @@ from aiortc.mediastreams import MediaStreamError
 
 from metered_realtime.media.files import from_rtsp
 from metered_realtime.media.live_player import LivePlayer
-from metered_realtime.media.rtsp_errors import RtspAuthError, RtspNoVideoError
-from metered_realtime.media.rtsp_source import RtspSource, shown_address
+from metered_realtime.media.player_track import PlayerTrack
+from metered_realtime.media.rtsp_errors import RtspAuthError, RtspConnectError, RtspNoVideoError
+from metered_realtime.media.rtsp_source import RtspSource, ffmpeg_options, shown_address
+from metered_realtime.media.rtsp_tls import RtspTls
 from metered_realtime.media.source_state import SourceLife, SourceStateChange
 from tests.sdk.media.camera_process import CameraProcess, camera
 from tests.sdk.media.test_player import write_clip
+from tests.sdk.media.test_rtsp_setup import self_made
 
 TIMEOUT_S = 20.0
 
@@ -145,12 +148,44 @@ async def test_a_camera_without_h264_cannot_be_passed_through(open_camera: Camer
     await player.aclose()
 
 
-async def test_other_transports_are_left_to_ffmpeg(open_camera: CameraProcess) -> None:
-    player = live(open_camera.url(), transport="udp")
-    video: Any = player.video
-    async with asyncio.timeout(TIMEOUT_S):
-        assert (await video.recv()).width == 320
-    await player.aclose()
+@pytest.mark.parametrize("transport", ["udp", "auto"])
+@pytest.mark.parametrize(("path", "by"), [("/cam", "camera decoder"), ("/mjpeg", "player of")])
+async def test_a_camera_that_sends_over_udp_only_is_decoded_too(path: str, by: str, transport: str) -> None:
+    with camera("--transport", "udp") as process:
+        player = live(process.url(path), transport=transport)
+        video: Any = player.video
+        async with asyncio.timeout(TIMEOUT_S):
+            assert (await video.recv()).width == 320
+        assert by in " ".join(thread.name for thread in threading.enumerate())
+        await player.aclose()
+
+
+@pytest.mark.parametrize("path", ["/cam", "/mjpeg"])
+async def test_a_camera_behind_tls_is_decoded_as_its_certificate_is_judged(path: str, tmp_path: Path) -> None:
+    certificate, key = self_made(tmp_path)
+
+    async def width(**tls: Any) -> int:
+        player = from_rtsp(process.url(path), timeout_s=8.0, **tls)
+        assert isinstance(player.video, PlayerTrack)
+        try:
+            await player.opened()
+            return int((await player.video.recv()).width)
+        finally:
+            await player.aclose()
+
+    with camera("--tls", certificate, key) as process:
+        async with asyncio.timeout(TIMEOUT_S):
+            assert await width(tls_verify=False) == 320
+            assert await width(tls_ca_file=certificate) == 320
+            with pytest.raises(RtspConnectError, match=r"the certificate .* is not accepted"):
+                await width()
+
+
+def test_ffmpeg_is_told_the_transport_and_how_to_judge_a_certificate() -> None:
+    tls = RtspTls(verify=False)
+    assert ffmpeg_options("rtsp://cam/1", "udp", tls) == (("rtsp_transport", "udp"),)
+    assert ffmpeg_options("rtsp://cam/1", "auto", tls) == (("rtsp_flags", "prefer_tcp"),)
+    assert ffmpeg_options("rtsps://cam/1", "auto", tls) == (("rtsp_transport", "tcp"), ("tls_verify", "0"))
 
 
 async def test_a_wrong_password_is_a_reason_and_waits_long(caplog: pytest.LogCaptureFixture) -> None:

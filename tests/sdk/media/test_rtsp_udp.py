@@ -24,7 +24,8 @@ def camera_socket(host: str = "127.0.0.1") -> Iterator[socket.socket]:
 
 async def test_packets_arrive_in_order_and_only_from_the_camera() -> None:
     arrived: asyncio.Queue[bytes] = asyncio.Queue()
-    track = UdpTrack(arrived.put_nowait)
+    reported: asyncio.Queue[bytes] = asyncio.Queue()
+    track = UdpTrack(arrived.put_nowait, reported.put_nowait)
     await track.open("127.0.0.1")
     try:
         assert track.ports[0] % 2 == 0
@@ -33,18 +34,20 @@ async def test_packets_arrive_in_order_and_only_from_the_camera() -> None:
         first, second, third = (rtp(number, 0, b"x") for number in (1, 2, 3))
         with camera_socket() as camera, camera_socket("127.0.0.2") as stranger:
             stranger.sendto(b"nonsense", ("127.0.0.1", track.ports[0]))
+            stranger.sendto(b"a false report", ("127.0.0.1", track.ports[1]))
             for data in (first, third, second):
                 camera.sendto(data, ("127.0.0.1", track.ports[0]))
             camera.sendto(b"a report", ("127.0.0.1", track.ports[1]))
             got = [await asyncio.wait_for(arrived.get(), 5) for _ in range(3)]
+            assert await asyncio.wait_for(reported.get(), 5) == b"a report"
         assert got == [first, second, third]
-        assert track.strangers == 1
+        assert track.strangers == 2
     finally:
         track.close()
 
 
 async def test_the_way_from_the_camera_is_opened_by_a_greeting() -> None:
-    track = UdpTrack(lambda _: None)
+    track = UdpTrack(lambda _: None, lambda _: None)
     await track.open("127.0.0.1")
     try:
         with camera_socket() as rtp_side, camera_socket() as rtcp_side:
@@ -60,7 +63,7 @@ async def test_the_way_from_the_camera_is_opened_by_a_greeting() -> None:
 
 async def test_an_address_that_is_not_ours_is_an_os_error() -> None:
     with pytest.raises(OSError, match="assign"):
-        await UdpTrack(lambda _: None).open("192.0.2.1")
+        await UdpTrack(lambda _: None, lambda _: None).open("192.0.2.1")
 
 
 async def test_ports_beside_each_other_are_looked_for_until_there_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +76,7 @@ async def test_ports_beside_each_other_are_looked_for_until_there_are_two(monkey
         return bound(family, host, port)
 
     monkeypatch.setattr(rtsp_udp, "_bound", crowded)
-    track = UdpTrack(lambda _: None)
+    track = UdpTrack(lambda _: None, lambda _: None)
     await track.open("127.0.0.1")
     assert track.ports[1] == track.ports[0] + 1
     track.close()

@@ -15,11 +15,15 @@ def picture(first: int, packets: int = 3, *, at_s: float = 0.0, key: bool = Fals
     return SentPicture(*build_images([b"x" * 50] * packets, FORMAT), first % 65536, 0, at_s, key)
 
 
+def add(history: SentHistory, sent: SentPicture) -> None:
+    history.add(sent.image, sent.first_sequence, sent.timestamp, sent.sent_s, is_key=sent.is_key)
+
+
 def test_a_packet_is_found_in_its_picture() -> None:
     history = SentHistory()
     first, second = picture(10), picture(13)
-    history.add(first)
-    history.add(second)
+    add(history, first)
+    add(history, second)
 
     assert history.find(12) == (first, 2)
     assert history.find(13) == (second, 0)
@@ -33,7 +37,7 @@ def test_an_empty_history_knows_nothing() -> None:
 def test_sequence_numbers_wrap() -> None:
     history = SentHistory()
     for first in range(65530, 65548, 3):
-        history.add(picture(first))
+        add(history, picture(first))
 
     found = history.find(1)
     assert found is not None
@@ -42,35 +46,35 @@ def test_sequence_numbers_wrap() -> None:
 
 def test_the_last_key_frame_stays_however_old_it_is() -> None:
     history = SentHistory(keep_s=1.0)
-    history.add(picture(0, at_s=0.0, key=True))
+    add(history, picture(0, at_s=0.0, key=True))
     for number in range(1, 20):
-        history.add(picture(3 * number, at_s=number * 1.0))
+        add(history, picture(3 * number, at_s=number * 1.0))
 
     assert history.find(0) is not None
-    history.add(picture(60, at_s=20.0, key=True))
+    add(history, picture(60, at_s=20.0, key=True))
     assert history.find(0) is None
     assert history.find(60) is not None
 
 
 def test_the_bounds_hold_even_against_a_key_frame() -> None:
     history = SentHistory(max_packets=30)
-    history.add(picture(0, key=True))
+    add(history, picture(0, key=True))
     for number in range(1, 100):
-        history.add(picture(3 * number))
+        add(history, picture(3 * number))
 
     assert len(history) == 10
     assert history.find(0) is None
 
     history = SentHistory(max_bytes=1000)
     for number in range(10):
-        history.add(picture(3 * number))
+        add(history, picture(3 * number))
     assert len(history) == 4
 
 
 def test_a_picture_larger_than_every_bound_is_kept_alone() -> None:
     history = SentHistory(max_bytes=10)
-    history.add(picture(0))
-    history.add(picture(3))
+    add(history, picture(0))
+    add(history, picture(3))
 
     assert len(history) == 1
     assert history.find(4) is not None
@@ -78,7 +82,7 @@ def test_a_picture_larger_than_every_bound_is_kept_alone() -> None:
 
 def test_it_can_be_forgotten() -> None:
     history = SentHistory()
-    history.add(picture(0, key=True))
+    add(history, picture(0, key=True))
     history.clear()
 
     assert (len(history), history.find(0)) == (0, None)
@@ -90,7 +94,7 @@ def test_what_is_found_is_what_was_asked_for(start: int, counts: list[int], want
     sequence = start
     sent = set()
     for count in counts:
-        history.add(picture(sequence, count))
+        add(history, picture(sequence, count))
         sent |= {(sequence + number) % 65536 for number in range(count)}
         sequence += count
 

@@ -6,7 +6,7 @@ import errno
 import pytest
 
 from metered_realtime.media.source_errors import SourceError
-from metered_realtime.media.v4l2_controls import ControlError, list_controls, set_controls
+from metered_realtime.media.v4l2_controls import ControlError, list_controls, set_controls, suggest_encoding
 from metered_realtime.media.v4l2_device import V4l2System
 
 PATH = "/dev/video0"
@@ -37,6 +37,7 @@ class Kernel(V4l2System):
         self.controls = controls
         self.values: dict[int, int] = {}
         self.refusal = errno.ERANGE
+        self.refused_ids: set[int] = set()
         self.is_open = False
 
     def open(self, path: str) -> int:
@@ -72,7 +73,7 @@ class Kernel(V4l2System):
     def _set(self, argument: bytearray) -> None:
         asked = Value.from_buffer(argument)
         _, _, _, minimum, maximum, _ = next(control for control in self.controls if control[0] == asked.id)
-        if not minimum <= asked.value <= maximum:
+        if not minimum <= asked.value <= maximum or asked.id in self.refused_ids:
             raise OSError(self.refusal, "refused by the driver")
         self.values[asked.id] = asked.value
 
@@ -122,6 +123,31 @@ def test_what_cannot_be_set_is_told(values: dict[str, int], refusal: int, says: 
     with pytest.raises(ControlError, match=says):
         set_controls(PATH, values, kernel)
     assert not kernel.is_open
+
+
+def encoding_camera() -> Kernel:
+    return Kernel(
+        (0x980900, 1, "Brightness", 0, 255, 0),
+        (0x9909CA, 1, "Video B Frames", 0, 2, 0),
+        (0x9909CF, 1, "Video Bitrate", 25_000, 1_500_000, 0),
+        (0x9909E2, 2, "Repeat Sequence Header", 0, 1, 0),
+        (0x990A66, 1, "H264 I-Frame Period", 0, 1000, 0),
+    )
+
+
+def test_an_encoder_in_the_camera_is_asked_for_what_live_viewers_need_within_its_bounds() -> None:
+    kernel = encoding_camera()
+    done = suggest_encoding(PATH, bitrate_bps=2_000_000, gop_pictures=60, system=kernel)
+    assert done == ("video_b_frames", "video_bitrate", "repeat_sequence_header", "h264_i_frame_period")
+    assert kernel.values == {0x9909CA: 0, 0x9909CF: 1_500_000, 0x9909E2: 1, 0x990A66: 60}
+    assert not kernel.is_open
+
+
+def test_what_it_refuses_or_has_no_control_for_stays_as_it_is() -> None:
+    refusing = encoding_camera()
+    refusing.refused_ids.add(0x9909CF)
+    assert "video_bitrate" not in suggest_encoding(PATH, bitrate_bps=500_000, gop_pictures=60, system=refusing)
+    assert suggest_encoding(PATH, bitrate_bps=500_000, gop_pictures=60, system=camera()) == ()
 
 
 def test_a_camera_that_is_not_there_is_told() -> None:

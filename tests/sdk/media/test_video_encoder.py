@@ -3,8 +3,11 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+import av
 import pytest
 
+from metered_realtime.media.encoder_open import open_encoder
+from metered_realtime.media.encoder_search import Candidate, Trial
 from metered_realtime.media.h264 import NAL_IDR, NAL_PPS, NAL_SPS, nal_type, split_annex_b
 from metered_realtime.media.video_encoder import VideoEncoder
 from metered_realtime.media.video_settings import EncoderSettings
@@ -129,6 +132,71 @@ def test_an_encoder_that_cannot_be_opened_gives_way_to_software(caplog: pytest.L
         encoder.encode(solid(RED, 64 + 32 * number), number)
     assert encoder.name == "libx264"
     assert [record.message.split(" (")[0] for record in caplog.records] == ["the encoder h264_v4l2m2m cannot be opened"]
+
+
+class Hardware:
+    """What a search found, and what failed of it."""
+
+    def __init__(self) -> None:
+        self.failures: list[str] = []
+
+    def choice(self) -> Trial:
+        return Trial(Candidate("h264_hard", "/dev/hard"), "nv12")
+
+    def failed(self, encoder: str) -> None:
+        self.failures.append(encoder)
+
+
+class HardCodec:
+    """An encoder of hardware: libx264 under another name, which fails or falls silent after some pictures."""
+
+    name = "h264_hard"
+    extradata = b""
+
+    def __init__(self, codec: Any, *, works_for: int, fails: bool) -> None:
+        self._codec, self._left, self._fails = codec, works_for, fails
+        self.formats: list[str] = []
+
+    def encode(self, frame: Any) -> list[Any]:
+        self.formats.append(frame.format.name)
+        self._left -= 1
+        if self._left >= 0:
+            return list(self._codec.encode(frame))
+        if self._fails:
+            raise av.FFmpegError(5, "Input/output error")
+        return []
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_hardware_that_fails_or_falls_silent_gives_way_to_software_at_once_and_for_good(
+    fails: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    hardware = Hardware()
+    hard: list[HardCodec] = []
+
+    def open_codec(name: str, pixel_format: str, settings: EncoderSettings, size: tuple[int, int]) -> Any:
+        if name != "h264_hard":
+            return open_encoder(name, pixel_format, settings, size)
+        hard.append(HardCodec(open_encoder("libx264", pixel_format, settings, size), works_for=3, fails=fails))
+        return hard[-1]
+
+    encoder = VideoEncoder(
+        EncoderSettings(encoder="auto"),
+        hardware=hardware,  # type: ignore[arg-type]
+        open_codec=open_codec,
+    )
+    frames = [solid(RED, pixel_format="nv12"), *(solid(RED) for _ in range(49))]
+    units = [unit for number, frame in enumerate(frames) for unit in encoder.encode(frame, number * FRAME)]
+    assert encoder.name == "libx264"
+    assert len(hard) == 1
+    assert set(hard[0].formats) == {"nv12"}
+    assert frames[0].pts is None, "the caller's frame stays as it is"
+    keys = [unit.pts_90k // FRAME for unit in units if unit.is_key]
+    assert keys == [0, 3 if fails else 33], "the first picture of the next encoder needs no other"
+    assert len(decoded(units)) == len(units) == (50 if fails else 20)
+    assert hardware.failures == ["h264_hard"]
+    why = "failed (Input/output error)" if fails else "took 31 pictures and gave none"
+    assert [record.message for record in caplog.records] == [f"the encoder h264_hard {why}; using libx264 instead"]
 
 
 def test_a_picture_that_cannot_be_encoded_does_not_end_it() -> None:

@@ -95,7 +95,7 @@ def mount(server: GstRtspServer.RTSPServer, path: str, units: list[bytes]) -> No
     factory.set_launch(SERVE)
     factory.set_shared(True)
     factory.set_latency(0)
-    factory.set_protocols(GstRtsp.RTSPLowerTrans.TCP)
+    factory.set_protocols(GstRtsp.RTSPLowerTrans.TCP | GstRtsp.RTSPLowerTrans.UDP)
     factory.connect("media-configure", configure)
     server.get_mount_points().add_factory(path, factory)
 

@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 from aiortc import RTCSessionDescription
 
-from metered_realtime import MeteredPeer, PeerJoined, aiortc_adapter
+from metered_realtime import MeteredPeer, aiortc_adapter
 from scripts.lib.bench.viewing.lines import commands, say
 from scripts.lib.bench.viewing.tap import VIEWER, TappedLoop, Viewer, tap
 
@@ -61,11 +61,7 @@ async def by_whep(viewer: Viewer, at: dict[str, str]) -> AsyncIterator[None]:
 async def by_hub(viewer: Viewer, at: dict[str, str]) -> AsyncIterator[None]:
     """Watch as a member of the channel that only receives."""
     peer = MeteredPeer(api_key=at["key"], url=at["hub"])
-
-    def joined(_: PeerJoined) -> None:
-        viewer.asked_s = viewer.asked_s or time.monotonic()
-
-    peer.on(PeerJoined, joined)
+    viewer.asked_s = time.monotonic()
     async with peer.joined(at["channel"], media="receive"):
         yield
 

@@ -7,7 +7,7 @@ import contextlib
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from scripts.lib import peers
@@ -68,7 +68,7 @@ class Audience:
     async def join(self) -> int:
         """Begin to let one more viewer join; return its number."""
         number = next(self._numbers)
-        self.reports[number] = {"asked_s": 0.0, "connected_s": None, "pictures": []}
+        self.reports[number] = {"asked_s": 0.0, "connected_s": None, "pictures": [], "first_s": None}
         await self._child.tell({"do": "join", "number": number, "at": self._at})
         return number
 
@@ -83,21 +83,25 @@ class Audience:
         event = await self._child.event("collected")
         self._child.events.remove(event)
         for number, report in ((int(key), value) for key, value in event["viewers"].items()):
-            before = self.reports[number]["pictures"]
-            self.reports[number] = {**report, "pictures": before + [Picture(*each) for each in report["pictures"]]}
+            old = self.reports[number]
+            pictures = old["pictures"] + [Picture(*each) for each in report["pictures"]]
+            first_s = old["first_s"]
+            if first_s is None:
+                first_s = first_picture_s(pictures, self._order)
+            self.reports[number] = {**report, "pictures": pictures, "first_s": first_s}
 
     def forget(self) -> None:
-        """Drop the pictures so far."""
+        """Drop the pictures so far, except where the first is still looked for."""
         for report in self.reports.values():
-            report["pictures"] = []
+            if report["first_s"] is not None:
+                report["pictures"] = []
 
     def first_picture_ms(self, number: int) -> float | None:
         """Return the time from `connected` to the first picture of a viewer; None: not yet."""
         report = self.reports[number]
-        at_s = first_picture_s(report["pictures"], self._order)
-        if at_s is None or report["connected_s"] is None:
+        if report["first_s"] is None or report["connected_s"] is None:
             return None
-        return float(max(0.0, at_s - report["connected_s"]) * 1e3)
+        return float(max(0.0, report["first_s"] - report["connected_s"]) * 1e3)
 
     def connect_ms(self, number: int) -> float | None:
         """Return the time from asking to `connected`; None: not yet."""
@@ -105,7 +109,7 @@ class Audience:
         connected_s = report["connected_s"]
         return None if connected_s is None else float((connected_s - report["asked_s"]) * 1e3)
 
-    async def have_pictures(self, numbers: list[int], timeout_s: float) -> None:
+    async def have_pictures(self, numbers: Sequence[int], timeout_s: float) -> None:
         """Wait until each of these viewers has its first picture, or the time is over."""
         await self._until(lambda: all(self.first_picture_ms(number) is not None for number in numbers), timeout_s)
 

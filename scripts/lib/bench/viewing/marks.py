@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from scripts.lib.bench.report import Mark, Row
 from scripts.lib.bench.viewing.figures import Restart, percentile
+from scripts.lib.bench.viewing.levels import NEVER, Level, cpu_ratio, known, rows_of
 
 OURS, STOCK = "edged", "aiortc"
-# Stands for a value that was never reached; JSON has no infinity.
-NEVER = 1e6
+# Half of what Go costs is the promise; of any other peer handed to the bench, that we are not dearer.
+GO_PEERS = ("go2rtc", "mediamtx")
 
-CPU_TO_STOCK, CPU_TO_PEERS = 0.30, 0.6
+CPU_TO_STOCK, CPU_TO_GO, CPU_TO_OTHERS = 0.30, 0.6, 1.0
 CPU_VIEWERS = (16, 60)
 LATENCY_MARKS = ((1, "p50", 0.6), (1, "p99", 3.0), (60, "p99", 40.0))
 LONG_GOP_S = 10
@@ -24,59 +25,56 @@ RESTART_GAP_MS = 50.0
 
 @dataclass(slots=True)
 class Measured:
-    """All figures of a run; `connects_ms` and `firsts_ms` are those of our late viewers, the latter by GOP."""
+    """All figures of a run."""
 
-    rows: list[Row]
-    connects_ms: list[float | None]
-    firsts_ms: dict[int, list[float | None]]
+    levels: list[Level]
     opens_ms: list[float]
     restart: Restart | None
 
 
 def marks_of(measured: Measured) -> list[Mark]:
     """Return the marks whose figures were measured."""
-    rows = [row for row in measured.rows if row["gop_s"] == min(each["gop_s"] for each in measured.rows)]
+    shortest_s = min(level.gop_s for level in measured.levels)
+    rows = [row for row in rows_of(measured.levels) if row["gop_s"] == shortest_s and row["server"] == OURS]
     return [
-        *_cpu(rows),
+        *_cpu(measured.levels),
         *_latency(rows),
         *_times(measured),
-        *_memory([row for row in rows if row["server"] == OURS]),
+        *_memory(rows),
         *_restart(measured.restart),
     ]
 
 
-def _row(rows: Iterable[Row], server: str, viewers: int) -> Row | None:
-    return next((row for row in rows if (row["server"], row["viewers"]) == (server, viewers)), None)
-
-
-def _cpu(rows: Sequence[Row]) -> Iterable[Mark]:
-    levels = sorted({row["viewers"] for row in rows} & set(CPU_VIEWERS))
-    for viewers in levels:
-        costs = {row["server"]: row["cpu_pct_per_viewer"] for row in rows if row["viewers"] == viewers}
-        own, base = costs.get(OURS), costs.get(STOCK)
-        yield Mark(f"CPU per viewer at {viewers}: ours / aiortc", _ratio(own, base), CPU_TO_STOCK)
-        others = [cost for server, cost in costs.items() if server not in (OURS, STOCK) and cost]
-        if others:
-            yield Mark(f"CPU per viewer at {viewers}: ours / cheapest peer", _ratio(own, min(others)), CPU_TO_PEERS)
-
-
-def _ratio(own: float | None, other: float | None) -> float:
-    return round(own / other, 3) if own is not None and other else NEVER
+def _cpu(levels: Sequence[Level]) -> Iterable[Mark]:
+    names = sorted({level.server for level in levels} - {OURS, STOCK})
+    go = [name for name in names if name in GO_PEERS]
+    others = [(f"ours / {name}", [name], CPU_TO_OTHERS) for name in names if name not in go]
+    for viewers in CPU_VIEWERS:
+        for which, servers, mark in (
+            (f"ours / {STOCK}", [STOCK], CPU_TO_STOCK),
+            (f"ours / cheaper of {' and '.join(go)}", go, CPU_TO_GO),
+            *others,
+        ):
+            ratio = cpu_ratio(levels, OURS, servers, viewers)
+            if ratio is not None:
+                name = f"CPU per viewer at {viewers}: {which}"
+                yield Mark(name, round(ratio.middle, 3), mark, round(ratio.low, 3), round(ratio.high, 3))
 
 
 def _latency(rows: Sequence[Row]) -> Iterable[Mark]:
     for viewers, which, mark in LATENCY_MARKS:
-        row = _row(rows, OURS, viewers)
-        if row is not None:
-            yield _mark(f"added latency {which} with {viewers} viewers, ms", row[f"added_latency_ms_{which}"], mark)
+        for row in rows:
+            if row["viewers"] == viewers:
+                yield _mark(f"added latency {which} with {viewers} viewers, ms", row[f"added_latency_ms_{which}"], mark)
 
 
 def _times(measured: Measured) -> Iterable[Mark]:
-    firsts_ms = [NEVER if value is None else value for value in measured.firsts_ms.get(LONG_GOP_S, [])]
+    ours = [level for level in measured.levels if level.server == OURS]
+    firsts_ms = known(value for level in ours if level.gop_s == LONG_GOP_S for value in level.firsts_ms)
     if firsts_ms:
         yield _mark(f"first picture p50, GOP {LONG_GOP_S} s, ms", percentile(firsts_ms, 50), FIRST_PICTURE_P50_MS)
         yield _mark(f"first picture max, GOP {LONG_GOP_S} s, ms", max(firsts_ms), FIRST_PICTURE_MAX_MS)
-    connects_ms = [NEVER if value is None else value for value in measured.connects_ms]
+    connects_ms = known(value for level in ours for value in level.connects_ms)
     yield _mark("connect p50, ms", percentile(connects_ms, 50), CONNECT_MS)
     yield _mark("RTSP open to first access unit p50, ms", percentile(measured.opens_ms, 50), OPEN_MS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sys
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from scripts.lib import peers
 from scripts.lib.child import ROOT, Child
@@ -16,6 +18,7 @@ from scripts.lib.child import ROOT, Child
 PROGRAMS = ROOT / "scripts/lib/bench/programs"
 CHANNEL = "bench"
 PRIORITY = -15
+START_LIMIT_S = 15.0
 CONFIG = """
 gateway: {{name: bench}}
 hub: {{url: "{hub.url}", key: "{hub.key}", channel: {channel}}}
@@ -101,6 +104,32 @@ async def stock(camera: str, cores: Cores) -> AsyncIterator[Server]:
         ready = await child.event("ready")
         prefer(child.pid)
         yield Server(child.pid, {"whep": ready["url"]})
+
+
+@contextlib.asynccontextmanager
+async def started(name: str, url: str, program: str, cores: Cores, _camera: str, gop_s: int) -> AsyncIterator[Server]:
+    """Run a peer's start program, which has to become the server (exec), until the end of the block."""
+    child = Child(name, [program])
+    async with contextlib.AsyncExitStack() as stack:
+        with cores.for_server():
+            await stack.enter_async_context(child)
+        await _accepts(url)
+        prefer(child.pid)
+        yield Server(child.pid, {"whep": url.replace("{gop}", str(gop_s))})
+
+
+async def _accepts(url: str) -> None:
+    """Wait until something listens there."""
+    parts = urlsplit(url)
+    async with asyncio.timeout(START_LIMIT_S):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                return
 
 
 @contextlib.asynccontextmanager

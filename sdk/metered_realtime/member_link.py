@@ -16,7 +16,7 @@ from metered_realtime.logger import Logger
 from metered_realtime.media_choice import Media, MediaChoice
 from metered_realtime.options import PeerConnectionState
 from metered_realtime.remote_peer import RemotePeer
-from metered_realtime.stats import PeerStats, StatsMeter, peer_stats
+from metered_realtime.stats import PeerLink, PeerStats, StatsMeter, peer_stats
 from metered_realtime.streams import MediaStream
 from metered_realtime.track_metadata import TrackMetadataCache
 from metered_realtime.turnstile import Turnstile
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from metered_realtime.receivers import MediaChange, ReceivedMedia
 
 
-class PeerLink:
+class MemberLink:
     """One member's link, for as long as it is a member. `remote` is what the application gets to see.
 
     `post` sends an envelope without waiting, `send` sends application data. Without `receives` the peer's media is not
@@ -73,6 +73,7 @@ class PeerLink:
                 channel_opened=lambda channel: self.remote.emit(events.DataChannelOpened(channel)),
                 failed=lambda error: self.remote.emit(events.NegotiationError(error)),
                 candidate_failed=lambda error: self.remote.emit(events.IceCandidateError(error)),
+                link_changed=lambda link: self.remote.emit(events.PeerLinkChange(self.remote, link)),
             ),
             receives=receives,
             relay_only=relay_only,
@@ -101,6 +102,11 @@ class PeerLink:
         """Send application data through the service."""
         await self._send(data)
 
+    @property
+    def link(self) -> PeerLink | None:
+        """What is known of the way to the peer at this moment."""
+        return self._connection.link
+
     def create_data_channel(self, label: str, **parameters: Any) -> Any:
         """Open a data channel."""
         return self._connection.create_data_channel(label, **parameters)
@@ -114,7 +120,8 @@ class PeerLink:
         """Return how the present connection does."""
         sample = await self._connection.stats()
         tracks = self._meter.take(sample.tracks, asyncio.get_running_loop().time())
-        return peer_stats(self.state, sample, tracks, dropped_signals=self._connection.dropped_signals)
+        dropped = self._connection.dropped_signals
+        return peer_stats(self.state, sample, tracks, dropped_signals=dropped, link=self.link)
 
     # For MeteredPeer ---------------------------------------------------------------------------------
 

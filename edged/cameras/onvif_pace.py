@@ -1,0 +1,54 @@
+"""How often a camera is asked for a key frame, and whether it is believed to make one. Pure: time is an argument."""
+
+from __future__ import annotations
+
+INTERVAL_S = 0.5
+# A camera that makes a key frame at all makes it within this.
+PROMPT_S = 1.5
+REFUSED_S = 600.0
+UNREACHABLE_S = 60.0
+
+
+class OnvifPace:
+    """One camera. It is believed once a key frame has followed an asking, and until one has not."""
+
+    def __init__(self) -> None:
+        self._not_before_s: float | None = None
+        self._asked_s: float | None = None
+        self._is_believed = False
+        self.asked = self.refused = self.answered = 0
+
+    def may_ask(self, now_s: float) -> bool:
+        """Whether to ask now; counted as asked if so."""
+        self._judge(now_s)
+        if self._not_before_s is not None and now_s < self._not_before_s:
+            return False
+        self._not_before_s = now_s + INTERVAL_S
+        self.asked += 1
+        return True
+
+    def is_believed(self, now_s: float) -> bool:
+        """Whether a key frame will come of what has been asked."""
+        self._judge(now_s)
+        return self._is_believed
+
+    def done(self, now_s: float) -> None:
+        """The camera said yes."""
+        self._asked_s = now_s if self._asked_s is None else self._asked_s
+
+    def key_frame_came(self) -> None:
+        """The camera sent one."""
+        if self._asked_s is not None:
+            self._asked_s = None
+            self._is_believed = True
+            self.answered += 1
+
+    def failed(self, now_s: float, *, is_refusal: bool) -> None:
+        """The camera said no, or nothing: it is left alone for a while."""
+        self.refused += 1
+        self._asked_s, self._is_believed = None, False
+        self._not_before_s = now_s + (REFUSED_S if is_refusal else UNREACHABLE_S)
+
+    def _judge(self, now_s: float) -> None:
+        if self._asked_s is not None and now_s - self._asked_s > PROMPT_S:
+            self._asked_s, self._is_believed = None, False

@@ -1,0 +1,32 @@
+"""How much passes by, in bits per second. Pure."""
+
+from __future__ import annotations
+
+WINDOW_S = 5.0
+
+
+class Rate:
+    """Of the last full window; of the first one as far as it has come."""
+
+    def __init__(self) -> None:
+        self._since_s: float | None = None
+        self._last_s = 0.0
+        self._bytes = 0
+        self._bps: float | None = None
+
+    def add(self, now_s: float, size_bytes: int) -> None:
+        """Something passed."""
+        if self._since_s is None:
+            self._since_s = now_s
+        elif (window_s := now_s - self._since_s) >= WINDOW_S:
+            self._bps = self._bytes * 8 / window_s
+            self._since_s, self._bytes = now_s, 0
+        self._bytes += size_bytes
+        self._last_s = now_s
+
+    def bps(self) -> float:
+        """Return the rate, 0.0 before there is one; of what stopped, the last there was."""
+        if self._bps is not None:
+            return self._bps
+        span_s = self._last_s - (self._since_s or 0.0)
+        return self._bytes * 8 / span_s if span_s > 0 else 0.0

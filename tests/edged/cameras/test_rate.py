@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from edged.cameras.rate import WINDOW_S, Rate
+
+
+def test_before_there_is_a_rate_it_is_nothing() -> None:
+    rate = Rate()
+    assert rate.bps() == 0.0
+    rate.add(5.0, 1000)
+    assert rate.bps() == 0.0
+
+
+def test_the_first_seconds_count_as_far_as_they_have_come() -> None:
+    rate = Rate()
+    rate.add(5.0, 1000)
+    rate.add(6.0, 1000)
+    assert rate.bps() == 16_000
+
+
+def test_of_the_last_window_and_of_what_stopped_the_last_there_was() -> None:
+    rate = Rate()
+    for number in range(12):
+        rate.add(number * WINDOW_S / 10, 1000)
+    assert rate.bps() == 10_000 * 8 / WINDOW_S
+    rate.add(1000.0, 1)
+    rate.add(1001.0, 1)
+    assert 0 < rate.bps() < 20_000 * 8 / WINDOW_S

@@ -1,0 +1,138 @@
+"""RTCP on its way past aiortc, between two real peer connections: the contract with its private names."""
+
+from __future__ import annotations
+
+import time
+from struct import pack
+from typing import Any
+
+import pytest
+from aiortc.rtp import RtcpPsfbPacket, RtcpReceiverInfo, RtcpRrPacket, RtcpRtpfbPacket, pack_remb_fci
+
+from tests.sdk.test_aiortc_sender import RED, Camera, picture_of, rtp_sender, watching
+from tests.sdk.wired import AudioStreamTrack, End
+
+
+def stand_in(end: End) -> Any:
+    return rtp_sender(end)._run_rtp.__self__
+
+
+async def take(end: End, *packets: Any) -> None:
+    """Let these packets come in as if the other side had sent them in one datagram."""
+    await rtp_sender(end).transport._handle_rtcp_data(b"".join(bytes(packet) for packet in packets))
+
+
+def report(ssrc: int, *, lsr: int = 0, dlsr: int = 0, lost: int = 3) -> RtcpRrPacket:
+    info = RtcpReceiverInfo(
+        ssrc=ssrc, fraction_lost=64, packets_lost=lost, highest_sequence=500, jitter=900, lsr=lsr, dlsr=dlsr
+    )
+    return RtcpRrPacket(ssrc=1234, reports=[info])
+
+
+async def test_every_private_name_is_there() -> None:
+    async with watching(Camera(RED)) as (sender, viewer):
+        await picture_of(viewer, RED)
+        rtp = rtp_sender(sender)
+        for name in ("lsr", "lsr_time", "rtt"):
+            assert hasattr(rtp, f"_RTCRtpSender__{name}"), name
+        assert rtp.transport._rtp_router.senders[rtp._ssrc] is rtp
+        assert rtp.transport._handle_rtcp_data == sender.link.pc.rtcp.take
+
+
+async def test_a_report_is_the_same_in_statistics_as_by_aiortc() -> None:
+    async with watching(Camera(RED)) as (sender, viewer):
+        await picture_of(viewer, RED)
+        rtp = rtp_sender(sender)
+        name = f"remote-inbound-rtp_{id(rtp)}"
+        await take(sender, report(rtp._ssrc))
+        ours = (await rtp.getStats())[name]
+        stand_in(sender)._last_report = None
+        await rtp._handle_rtcp_packet(report(rtp._ssrc))
+        theirs = (await rtp.getStats())[name]
+        for field in ("type", "id", "ssrc", "kind", "transportId", "packetsLost", "jitter", "fractionLost"):
+            assert getattr(ours, field) == getattr(theirs, field), field
+        assert ours.packetsReceived == pytest.approx(theirs.packetsReceived, abs=50)
+        assert abs((theirs.timestamp - ours.timestamp).total_seconds()) < 5
+
+
+async def test_the_round_trip_is_measured_and_smoothed_as_aiortc_does() -> None:
+    async with watching(Camera(RED)) as (sender, viewer):
+        await picture_of(viewer, RED)
+        rtp = rtp_sender(sender)
+        rtp._RTCRtpSender__rtt = None
+        rtp._RTCRtpSender__lsr, rtp._RTCRtpSender__lsr_time = 77, time.time() - 1.5
+        await take(sender, report(rtp._ssrc, lsr=77, dlsr=65536))
+        assert rtp._RTCRtpSender__rtt == pytest.approx(0.5, abs=0.1)
+        await take(sender, report(rtp._ssrc, lsr=77, dlsr=3 * 65536 // 2))
+        assert rtp._RTCRtpSender__rtt == pytest.approx(0.85 * 0.5, abs=0.1)
+        link = sender.link.remote.link
+        assert link is not None
+        assert link.rtt_s == rtp._RTCRtpSender__rtt
+
+
+async def test_nack_and_both_requests_for_a_key_frame_are_answered() -> None:
+    async with watching(Camera(RED)) as (sender, viewer):
+        await picture_of(viewer, RED)
+        pictures, ssrc = stand_in(sender)._pictures, rtp_sender(sender)._ssrc
+        asked: list[str] = []
+        stand_in(sender)._track.request_key_frame = lambda: asked.append("key")
+        newest = (pictures._sequence - 1) & 0xFFFF
+        await take(sender, RtcpRtpfbPacket(fmt=1, ssrc=1, media_ssrc=ssrc, lost=[newest]))
+        assert pictures.counts.resent_packets == 1
+        await take(sender, RtcpPsfbPacket(fmt=1, ssrc=1, media_ssrc=ssrc))
+        await take(sender, RtcpPsfbPacket(fmt=4, ssrc=1, media_ssrc=0, fci=pack("!IBxxx", ssrc, 1)))
+        assert asked == ["key", "key"]
+
+
+async def test_a_storm_of_requests_is_bounded() -> None:
+    async with watching(Camera(RED)) as (sender, viewer):
+        await picture_of(viewer, RED)
+        pictures, ssrc = stand_in(sender)._pictures, rtp_sender(sender)._ssrc
+        newest = (pictures._sequence - 1) & 0xFFFF
+        for _ in range(300):
+            await take(sender, RtcpRtpfbPacket(fmt=1, ssrc=1, media_ssrc=ssrc, lost=[newest]))
+        assert 10 <= pictures.counts.resent_packets <= 60
+        assert pictures.counts.refused_resends >= 200
+
+
+async def test_an_estimate_of_the_receiver_is_shown() -> None:
+    async with watching(Camera(RED)) as (sender, viewer):
+        await picture_of(viewer, RED)
+        fci = pack_remb_fci(3_000_000, [rtp_sender(sender)._ssrc])
+        await take(sender, report(5), RtcpPsfbPacket(fmt=15, ssrc=1, media_ssrc=0, fci=fci))
+        link = (await sender.link.remote.stats()).link
+        assert link is not None
+        assert link.available_bps == pytest.approx(3_000_000, rel=0.001)
+        assert not link.is_thin
+
+
+async def test_one_cut_short_does_not_end_the_connection() -> None:
+    async with watching(Camera(RED)) as (sender, viewer):
+        await picture_of(viewer, RED)
+        hostile = bytearray(bytes(RtcpPsfbPacket(fmt=15, ssrc=1, media_ssrc=0, fci=pack_remb_fci(1000, []))))
+        hostile[16] = 255
+        await take(sender, hostile, b"\x81\xce\0\2\0\0\0\0\0\0\0\0", b"\x8f\xcd\0\0")
+        await picture_of(viewer, RED)
+
+
+async def test_reports_about_sound_go_to_aiortc() -> None:
+    async with watching(Camera(RED)) as (sender, viewer):
+        sender.add(AudioStreamTrack())
+        await viewer.track(1)
+        await sender.until(lambda: len(rtp_sender(sender).transport._rtp_router.senders) == 2)
+        audio = next(each for each in sender.link.pc.getSenders() if each.kind == "audio")
+        fci = pack_remb_fci(3_000_000, [audio._ssrc])
+        await take(sender, report(audio._ssrc), RtcpPsfbPacket(fmt=15, ssrc=1, media_ssrc=0, fci=fci))
+        assert (await audio.getStats())[f"remote-inbound-rtp_{id(audio)}"].packetsLost == 3
+
+
+async def test_a_stream_that_ended_is_told_nothing_more() -> None:
+    async with watching(Camera(RED)) as (sender, viewer):
+        await picture_of(viewer, RED)
+        rtp = rtp_sender(sender)
+        entrance = sender.link.pc.rtcp
+        await rtp.stop()
+        assert entrance._senders == {}
+        before = stand_in(sender)._last_report
+        await take(sender, report(rtp._ssrc))
+        assert stand_in(sender)._last_report is before
