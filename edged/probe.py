@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 from edged.cameras.probe import probe
+from edged.cameras.qualities import sub_settings
 from edged.cameras.report import Report
 from edged.errors import EdgedError
 from edged.settings import CameraSettings, Secret, Settings
-from edged.settings_checks import camera_source_fault
+from edged.settings_checks import camera_source_fault, camera_source_kind, onvif_fault
 from edged.settings_file import SettingsError, load
 
 EXIT_FAILED = 1
@@ -30,10 +31,15 @@ class BadTargetError(EdgedError):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "target", metavar="URL|DEVICE|NAME", help="rtsp://..., /dev/video0, or a camera of the settings"
+        "target",
+        metavar="URL|DEVICE|FILE|NAME",
+        help="rtsp://..., /dev/video0, libcamera:, a film, or a camera of the settings",
     )
     parser.add_argument("--config", metavar="FILE", default="/etc/edged.yaml", help="settings file, for a NAME")
     parser.add_argument("--username", default="", help=f"camera user; its password is read from {_PASSWORD_VARIABLE}")
+    parser.add_argument("--sub", action="store_true", help="of a NAME its second picture")
+    parser.add_argument("--onvif", default="", help="auto, or the address of its ONVIF service: try that too")
+    parser.add_argument("--no-tls-verify", action="store_true", help="of rtsps://: take any certificate")
     parser.add_argument("--transport", choices=("auto", "tcp", "udp"), default="auto", help="how RTP is to be sent")
     parser.add_argument("--seconds", type=float, default=12.0, help="how long it is watched at most (12)")
     parser.add_argument("--json", action="store_true", help="as JSON")
@@ -56,26 +62,48 @@ def _written(report: Report, *, as_json: bool) -> str:
 
 
 def _settings_of(arguments: argparse.Namespace) -> CameraSettings:
-    target = arguments.target
-    if ":" not in target and not target.startswith("/"):
-        return _configured(target, arguments.config)
-    source = target
-    if target.startswith("/"):
-        source = f"v4l2:{target}" if Path(target).is_char_device() or target.startswith("/dev/") else f"file:{target}"
+    source = _source_of(arguments.target)
+    if not source:
+        return _configured(arguments.target, arguments.config, second=arguments.sub)
+    if arguments.sub:
+        raise BadTargetError("--sub goes with the name of a camera of the settings")
     if fault := camera_source_fault(source):
         raise BadTargetError(f"the address is {fault}" if fault.startswith("not ") else f"the address: {fault}")
+    if camera_source_kind(source) == "exec":
+        raise BadTargetError("a command is taken from the settings file only: name a camera of it")
+    if fault := onvif_fault(arguments.onvif):
+        raise BadTargetError(f"--onvif is {fault}")
     return CameraSettings(
         name="probe",
         source=Secret(source),
         username=arguments.username,
         password=Secret(os.environ.get(_PASSWORD_VARIABLE, "") if arguments.username else ""),
         transport=arguments.transport,
+        tls_verify=not arguments.no_tls_verify,
+        onvif=arguments.onvif if camera_source_kind(source) in ("rtsp", "rtsps") else "",
     )
 
 
-def _configured(name: str, file: str) -> CameraSettings:
+def _source_of(target: str) -> str:
+    """Return a target as the settings write it; empty where it is the name of a camera."""
+    path = Path(target)
+    if target.startswith("/dev/") or path.is_char_device():
+        return f"v4l2:{path.absolute()}"
+    if target.startswith("/") or (":" not in target and path.is_file()):
+        return f"file:{path.absolute()}"
+    kind, _, rest = target.partition(":")
+    if kind.lower() == "file" and rest and not rest.startswith("/"):
+        return f"file:{Path(rest).absolute()}"
+    return target if ":" in target else ""
+
+
+def _configured(name: str, file: str, *, second: bool) -> CameraSettings:
     cameras = {camera.name: camera for camera in load(file, Settings).cameras}
     if name not in cameras:
         known = ", ".join(cameras) or "none"
         raise BadTargetError(f"{file} has no camera {name!r}; it has: {known}")
-    return cameras[name]
+    if not second:
+        return cameras[name]
+    if (sub := sub_settings(cameras[name])) is None:
+        raise BadTargetError(f"the camera {name!r} of {file} has no second picture (sub)")
+    return sub

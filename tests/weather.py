@@ -18,8 +18,8 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Weather:
-    """What happens to datagrams, each way. `loss` is a share of all, in runs of `burst` datagrams on average; `rate_bps`
-    holds for payload bytes, and what would wait longer than `queue_s` for it is dropped; `jitter_s` reorders.
+    """What happens to datagrams, each way. `loss` is a share of all, in runs of `burst` on average; `rate_bps` holds for
+    payload bytes, and what would wait longer than `queue_s` for it is dropped; `jitter_s` reorders.
     """
 
     loss: float = 0.0
@@ -78,7 +78,7 @@ class BadLink:
     down: Way
     port: int = 0
     _ends: list[asyncio.DatagramTransport] = field(default_factory=list)
-    _clients: dict[Any, asyncio.Future[asyncio.DatagramTransport]] = field(default_factory=dict)
+    _clients: dict[Any, asyncio.Task[asyncio.DatagramTransport]] = field(default_factory=dict)
 
     async def open(self) -> None:
         loop = asyncio.get_running_loop()
@@ -87,17 +87,17 @@ class BadLink:
         self.port = near.get_extra_info("sockname")[1]
 
     def close(self) -> None:
+        for far in self._clients.values():
+            far.cancel()
         for end in self._ends:
             end.close()
 
     def _from_client(self, data: bytes, client: Any) -> None:
         if client not in self._clients:
-            self._clients[client] = asyncio.ensure_future(self._far_end(client))
+            self._clients[client] = asyncio.create_task(self._far_end(client))
         far = self._clients[client]
-        if far.done():
-            self._pass(self.up, data, far.result(), None)
-        else:
-            far.add_done_callback(lambda _: self._pass(self.up, data, far.result(), None))
+        # In the order in which they came: those that come before the other end is open wait for it.
+        far.add_done_callback(lambda _: None if far.cancelled() else self._pass(self.up, data, far.result(), None))
 
     async def _far_end(self, client: Any) -> asyncio.DatagramTransport:
         def back(data: bytes, _: Any) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 from edged.cameras.demand import Demand
 from edged.cameras.errors import CameraError, UnshowableError, owner_error
+from edged.cameras.garbage import collect_early
+from edged.cameras.losses import LossReport
 from edged.cameras.pictures import MakesKeyFrames, Pictures, Road, can_be_encoded, open_pictures
 from edged.cameras.sound import CameraSound
 from edged.cameras.state import CameraStatus, idle, next_status
@@ -99,6 +101,7 @@ class Camera:
         await self._sleep(max(0.0, self._not_before_s - self._clock()))
         try:
             await self.track.load()
+            collect_early()
             await self._show_somehow(up)
         except SourceError as error:
             told = owner_error(error, self.settings)
@@ -130,6 +133,7 @@ class Camera:
 
     async def _show(self, road: Road, up: Callable[[str], None]) -> None:
         known: VideoDescription | None = None
+        lost = LossReport(self._clock(), self.track.missed_by_viewers)
         async with self._open_source(self.settings, road) as pictures:
             self._pictures = pictures
             _check(pictures.video)
@@ -140,9 +144,15 @@ class Camera:
                     _check(video)
                     known = video
                     self.track.push(unit)
-                    up(_describe(video, pictures.road))
-                else:
-                    self.track.push(unit)
+                    up(self._words(pictures))
+                    continue
+                self.track.push(unit)
+                if unit.is_key and lost.take(self._clock(), pictures, self.track.missed_by_viewers):
+                    up(self._words(pictures, lost.words))
+
+    def _words(self, pictures: Pictures, lost: str = "") -> str:
+        silence = f"; no sound: {self.sound.fault}" if self.sound is not None and self.sound.fault else ""
+        return _describe(pictures.video, pictures.road, lost) + silence
 
     def prepare(self, *, wanted: bool) -> None:
         """Be open as if somebody watched: somebody will, as soon as there is a picture. Ends when it is read."""
@@ -191,7 +201,7 @@ def _check(video: VideoDescription) -> None:
         raise UnshowableError(fault)
 
 
-def _describe(video: VideoDescription, road: str) -> str:
+def _describe(video: VideoDescription, *more: str) -> str:
     size = f"{video.width}x{video.height}" if video.width is not None else "picture of unknown size"
     what = f"live, {size}, {video.codec} {video.profile or ''}".rstrip()
-    return f"{what}, {road}" if road else what
+    return ", ".join((what, *filter(None, more)))

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Self
 
 from edged.cameras.errors import CameraError
+from edged.cameras.losses import Losses
 from edged.cameras.session_pictures import UnitQueue
 from edged.log import Redactor
 from metered_realtime.media.access_unit import AccessUnit
@@ -49,6 +50,10 @@ class CommandPictures:
     def video(self) -> VideoDescription:
         """What is known of the picture."""
         return self._queue.video
+
+    def losses(self) -> Losses:
+        """Part of `CountsLosses`."""
+        return Losses(pictures=self._queue.dropped_units + self._stream.overflows)
 
     def access_units(self) -> AsyncIterator[AccessUnit]:
         """Iterate over the pictures. Raises CameraError when the program ends or is silent."""

@@ -16,6 +16,8 @@ from metered_realtime.media.source_sink import SourceSink
 from metered_realtime.media.thread_work import in_thread
 
 _MAX_LATE_S = 1.0
+# Whatever a damaged file says of its next picture.
+_MAX_PAUSE_S = 60.0
 
 
 class FileSession:
@@ -56,7 +58,7 @@ class FileSession:
                     late_s = self._clock() - began_s - at_s
                     if late_s > _MAX_LATE_S:
                         began_s += late_s
-                    if quit_.wait(max(0.0, -late_s)):
+                    if quit_.wait(min(max(0.0, -late_s), _MAX_PAUSE_S)):
                         return
                     self._give(item, at_s, units, sink)
             if not line.frames_in_run:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 MAX_HEAD_BYTES = 16 * 1024
 MAX_BODY_BYTES = 256 * 1024
+# Answers below it are promises of another one.
+_CONTINUE, _FINAL = 100, 200
+_MAX_HEADS = 4
 
 
 class HttpError(ValueError):
@@ -33,14 +36,18 @@ def post(host: str, path: str, body: bytes, headers: Mapping[str, str]) -> bytes
 
 def read_answer(data: bytes, *, is_end: bool) -> HttpAnswer | None:
     """Return the answer in `data`, None while more has to come; `is_end`: nothing will. Raises HttpError."""
-    head, found, rest = data.partition(b"\r\n\r\n")
-    if not found:
-        if is_end or len(data) > MAX_HEAD_BYTES:
-            raise HttpError("it closed the connection" if is_end else "its head does not end")
-        return None
-    status, headers = _read_head(head)
-    if 100 <= status < 200:
-        return read_answer(rest, is_end=is_end)
+    rest, status = data, _CONTINUE
+    for _ in range(_MAX_HEADS):
+        head, found, rest = rest.partition(b"\r\n\r\n")
+        if not found:
+            if is_end or len(head) > MAX_HEAD_BYTES:
+                raise HttpError("it closed the connection" if is_end else "its head does not end")
+            return None
+        status, headers = _read_head(head)
+        if status >= _FINAL:
+            break
+    else:
+        raise HttpError("it goes on promising an answer")
     body = _read_body(rest, headers, is_end=is_end)
     if len(rest if body is None else body) > MAX_BODY_BYTES:
         raise HttpError(f"its answer is larger than {MAX_BODY_BYTES} bytes")

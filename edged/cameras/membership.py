@@ -15,6 +15,7 @@ from edged.cameras.qualities import Qualities
 from edged.cameras.watch_messages import GATEWAY_TYPE, WATCH_TYPE, is_gateway
 from edged.cameras.watchers import Watchers
 from metered_realtime import (
+    ConnectionReset,
     Data,
     FatalError,
     MeteredPeer,
@@ -158,6 +159,7 @@ class Membership:
     def _arrived(self, event: PeerJoined) -> None:
         peer_id = event.peer.id
         self._remotes[peer_id] = event.peer
+        event.peer.on(ConnectionReset, lambda _: self._link_renewed(peer_id))
         self._watchers.arrived(peer_id, is_gateway=is_gateway(event.peer.metadata))
         self._give(peer_id)
         self._news.arrived(peer_id)
@@ -187,6 +189,11 @@ class Membership:
     def _link_changed(self, event: PeerLinkChange) -> None:
         now_s = asyncio.get_running_loop().time()
         self._watchers.linked(event.peer.id, now_s, is_thin=event.link.is_thin)
+        self._count_viewers()
+        self._awake.set()
+
+    def _link_renewed(self, peer_id: str) -> None:
+        self._watchers.link_renewed(peer_id, asyncio.get_running_loop().time())
         self._count_viewers()
         self._awake.set()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast, runtime_checkable
 from urllib.parse import quote
 
 from edged.cameras.errors import CameraError
+from edged.cameras.losses import Losses
 from edged.cameras.test_picture import TestPicture
 from edged.settings import CameraSettings
 from edged.settings_checks import camera_source_kind
@@ -121,6 +122,12 @@ class _RtspPictures(RtspClient):
     def road(self) -> str:
         """Part of `Pictures`."""
         return "over UDP" if self.transport == "udp" else ""
+
+    def losses(self) -> Losses:
+        """Part of `CountsLosses`."""
+        stats = self.stats()
+        spoiled = stats.dropped_units + stats.oversize_units + stats.units_without_sets
+        return Losses(packets=stats.lost_packets + stats.bad_packets, pictures=spoiled + self.dropped_units)
 
     def request_key_frame(self) -> bool:
         """Part of `MakesKeyFrames`: by ONVIF, where the settings allow to ask and the camera has shown that it does."""

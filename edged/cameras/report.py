@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
+from edged.cameras.browsers import BrowserRoad, Verdict, browser_roads
+from edged.cameras.device_report import device_lines
 from edged.cameras.measure import Rates
 from metered_realtime.media.browser_video import browser_fault
 from metered_realtime.media.rtsp_errors import RtspUrlError
 from metered_realtime.media.rtsp_handshake import shown
 from metered_realtime.media.rtsp_url import parse_rtsp_url
-from metered_realtime.media.v4l2_formats import CameraMode
 from metered_realtime.media.video_description import VideoDescription
-
-if TYPE_CHECKING:
-    from metered_realtime.media.v4l2_controls import CameraControl
-
-Verdict = Literal["as it is", "encoded", "refused", "unreachable"]
 
 # With key frames further apart a viewer who lost pictures waits, and so does one the gateway kept no pictures for.
 _LONG_GOP_S = 4.0
@@ -39,14 +35,24 @@ class Report:
     browsers: Verdict
     reason: str = ""
 
+    @property
+    def roads(self) -> tuple[BrowserRoad, ...]:
+        """What each browser gets."""
+        return browser_roads(self.browsers, codec=self.facts.get("codec"), profile=self.facts.get("profile"))
+
     def as_json(self) -> dict[str, Any]:
         """Return everything as plain values."""
-        return {"source": self.source, "browsers": self.browsers, "reason": self.reason, **self.facts}
+        roads = [asdict(road) for road in self.roads]
+        return {
+            "source": self.source, "browsers": self.browsers, "reason": self.reason, "browser_roads": roads,
+            **self.facts,
+        }  # fmt: skip
 
     def as_text(self) -> str:
         """Return lines for people."""
         lines = [self.source, *(f"  {name:<10}{text}" for name, text in _lines(self.facts))]
         lines.append(f"  {'browsers':<10}{_TEXTS[self.browsers]}")
+        lines += [f"  {'':<10}{_road_text(road)}" for road in self.roads]
         if self.reason:
             lines.append(f"  {'why':<10}{self.reason}")
         lines += [f"  {'advice':<10}{advice}" for advice in _advice(self.facts)]
@@ -80,42 +86,18 @@ def video_facts(video: VideoDescription, rates: Rates, pictures: int) -> dict[st
         "chroma_format": video.chroma_format,
         "bit_depth": video.bit_depth,
         "b_frames": video.has_b_frames,
+        **rate_facts(rates),
+    }
+
+
+def rate_facts(rates: Rates) -> dict[str, Any]:
+    """Return what was measured."""
+    return {
         "fps": _rounded(rates.fps, 2),
         "kbps": _rounded(rates.kbps, 0),
         "gop_pictures": rates.gop_pictures,
         "gop_s": _rounded(rates.gop_s, 2),
     }
-
-
-def device_facts(
-    name: str,
-    driver: str,
-    modes: Iterable[CameraMode],
-    controls: Iterable[CameraControl],
-    taken: CameraMode | None,
-) -> dict[str, Any]:
-    """Return what a local camera can do, and which of it would be taken."""
-    return {
-        "name": name,
-        "driver": driver,
-        "modes": [_mode(mode) for mode in modes],
-        "taken": None if taken is None else _mode(taken),
-        "controls": [
-            {
-                "key": control.key,
-                "kind": control.kind,
-                "minimum": control.minimum,
-                "maximum": control.maximum,
-                "default": control.default,
-                "value": control.value,
-            }
-            for control in controls
-        ],
-    }
-
-
-def _mode(mode: CameraMode) -> dict[str, Any]:
-    return {"format": mode.fourcc, "width": mode.width, "height": mode.height, "max_fps": _rounded(mode.max_fps, 2)}
 
 
 def judged(source: str, facts: Mapping[str, Any], video: VideoDescription, *, can_encode: bool) -> Report:
@@ -130,7 +112,7 @@ def judged(source: str, facts: Mapping[str, Any], video: VideoDescription, *, ca
 
 def _lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if device := facts.get("device"):
-        yield from _device_lines(device)
+        yield from device_lines(device)
     if "opened_ms" in facts:
         transport = f", over {facts['transport'].upper()}" if facts.get("transport") else ""
         yield "opened", f"in {facts['opened_ms']} ms{transport}"
@@ -148,33 +130,48 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "B-frames", {True: "yes", False: "no", None: "none seen; the camera leaves it open"}[facts["b_frames"]]
     if "audio" in facts:
         yield "audio", ", ".join(map(_audio_text, facts["audio"])) or "none"
+    if onvif := facts.get("onvif"):
+        yield "onvif", _onvif_text(onvif)
+    if encoded := facts.get("encoded"):
+        yield "road", f"{encoded['road']}, {encoded['width']}x{encoded['height']}, H264 {encoded['profile']}"
+    if encoder := facts.get("encoder"):
+        yield from _encoder_lines(encoder)
 
 
 def _video_line(facts: Mapping[str, Any]) -> str:
-    level = f"level {facts['level']} ({facts['profile_level_id']})" if facts["level"] else ""
+    level = f"level {facts['level']} ({facts['profile_level_id']})" if facts.get("level") else ""
     size = f"{facts['width']}x{facts['height']}" if facts["width"] else "size not told"
-    depth = f"{facts['bit_depth']} bits" if facts["bit_depth"] else ""
+    depth = f"{facts['bit_depth']} bits" if facts.get("bit_depth") else ""
     name = f"{facts['codec']} {facts['profile'] or ''}".strip()
-    return ", ".join(text for text in (name, level, size, facts["chroma_format"], depth) if text)
+    return ", ".join(text for text in (name, level, size, facts.get("chroma_format"), depth) if text)
 
 
-def _device_lines(device: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "device", f"{device['name']} ({device['driver']})"
-    by_format: dict[str, list[str]] = {}
-    for mode in device["modes"]:
-        rate = f"@{mode['max_fps']:g}" if mode["max_fps"] else ""
-        by_format.setdefault(mode["format"], []).append(f"{mode['width']}x{mode['height']}{rate}")
-    for name, sizes in by_format.items():
-        yield name, " ".join(sizes)
-    if taken := device["taken"]:
-        yield "taken", f"{taken['format']} {taken['width']}x{taken['height']}"
-    for control in device["controls"]:
-        value = "" if control["value"] is None else f" now {control['value']},"
-        bounds = f"{control['minimum']} to {control['maximum']}, default {control['default']}"
+def _encoder_lines(encoder: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if encoder["asked_for"] != "auto":
+        does_not = encoder["asked_for"].startswith("h264_") and encoder["found"] is None
         yield (
-            "control",
-            f"{control['key']}:{value} {control['kind']}" + ("" if control["kind"] == "button" else f" {bounds}"),
+            "encoder",
+            f"{encoder['asked_for']}, " + ("which does not work here" if does_not else "as the settings say"),
         )
+    elif encoder["found"] is None:
+        why = "none that was tried works" if encoder["tried"] else "no device of this machine encodes H.264"
+        yield "encoder", f"software: {why}"
+    for one in encoder["tried"]:
+        verdict = f"is not used: {one['reason']}" if one["reason"] else "works"
+        yield "encoder", f"{one['encoder']} on {one['device']} {verdict}"
+    for sentence in encoder["passed_over"]:
+        yield "encoder", sentence
+
+
+def _onvif_text(onvif: Mapping[str, Any]) -> str:
+    if onvif["reason"]:
+        return f"of no use: {onvif['reason']}"
+    came = "no key frame came of it" if onvif["key_frame_ms"] is None else f"a key frame in {onvif['key_frame_ms']} ms"
+    return f"asked for profile {onvif['profile']}: {came}"
+
+
+def _road_text(road: BrowserRoad) -> str:
+    return f"{road.browser:<13}{road.gets}" + (f" ({road.note})" if road.note else "")
 
 
 def _audio_text(codec: str) -> str:

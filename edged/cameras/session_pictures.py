@@ -10,6 +10,7 @@ from typing import Any, Self
 import av
 
 from edged.cameras.errors import CameraError
+from edged.cameras.losses import Losses
 from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.fanout import ReaderQueue
 from metered_realtime.media.h264 import NAL_SPS, nal_type, split_annex_b
@@ -35,6 +36,11 @@ class UnitQueue:
         self._units: ReaderQueue[AccessUnit] = ReaderQueue()
         self._arrived = asyncio.Event()
         self._error: Exception | None = None
+
+    @property
+    def dropped_units(self) -> int:
+        """Pictures that were not taken in time."""
+        return self._units.dropped_units
 
     def push(self, unit: AccessUnit) -> None:
         """Take a picture; a camera that does not keep up loses the rest of the group."""
@@ -114,6 +120,10 @@ class SessionPictures:
             self._thread.request_key_frame()
             return True
         return self._ask_source is not None and self._ask_source()
+
+    def losses(self) -> Losses:
+        """Part of `CountsLosses`."""
+        return Losses(pictures=self._queue.dropped_units + self._counts.dropped + self._counts.failed)
 
     def access_units(self) -> AsyncIterator[AccessUnit]:
         """Iterate over the pictures. Raises SourceError or CameraError when they end."""

@@ -56,7 +56,7 @@ class CameraSound:
         self._codec = codec
         self._may_encode = may_encode
         self._source: EncodedAudioSource | None = None
-        self._warned = ""
+        self.fault = ""  # why the open camera is not heard
 
     def open_reader(self) -> Any:
         """Return a track for one peer. Whoever asks for it has a peer connection, and so has loaded WebRTC."""
@@ -66,9 +66,9 @@ class CameraSound:
         """Take the sound of an open camera, if it is the one that viewers were promised."""
         found = pictures.audio if isinstance(pictures, HasSound) else None
         fault = self._fault(found) if found is not None else _why_none(pictures)
-        if fault and fault != self._warned:
+        if fault and fault != self.fault:
             _log.warning("camera %s: no sound: %s", self._camera, fault)
-        self._warned = fault
+        self.fault = fault
         if not fault and found is not None and isinstance(pictures, HasSound):
             pictures.hear(self._taker(found))
 

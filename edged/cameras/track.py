@@ -42,6 +42,11 @@ class CameraTrack:
         """Bits per second of the pictures; of a camera that is closed, what it had last."""
         return self._rate.bps()
 
+    @property
+    def missed_by_viewers(self) -> int:
+        """Pictures that viewers were not given because they did not keep up, all added up."""
+        return 0 if self._source is None else self._source.stats().dropped_units
+
     async def load(self) -> None:
         """Get ready for pictures; in a thread, for the first time takes seconds on a small board."""
         if self._source is None:

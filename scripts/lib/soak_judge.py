@@ -19,8 +19,6 @@ FPS = 15
 PERIOD_90K = 90_000 // FPS
 # A jump of the clock that is longer is no lost picture: the camera was opened anew.
 MAX_GAP_90K = 90_000
-# A viewer who stays for a shorter time may be gone before its first picture.
-FAIR_STAY_S = 4.0
 
 
 class Sample(NamedTuple):
@@ -105,7 +103,8 @@ def judge(samples: Sequence[Sample], tally: Tally, *, empty_before: Sample, empt
     first, last = warm[:width], warm[-width:]
 
     def both(name: str) -> tuple[float, float]:
-        return tuple(statistics.median(getattr(one, name) for one in part) for part in (first, last))  # type: ignore[return-value]
+        before, after = (statistics.median(getattr(one, name) for one in part) for part in (first, last))
+        return before, after
 
     rss_mb, fds, threads, present = both("rss_mb"), both("fds"), both("threads"), both("present")
     growth_mb = round(rss_mb[1] - rss_mb[0], 2)

@@ -1,8 +1,8 @@
 """The viewers of the soak: each a process of its own, forked from one that has everything loaded already.
 
-Commands come as JSON lines on stdin: {"number", "url", "key", "channel", "wish", "stay_s", "end"}. A viewer says what it
-saw just before its end, which is proper ("leave"), SIGKILL ("kill"), or SIGSTOP ("freeze"): it is still there and says
-nothing, until it is killed `FROZEN_S` later. When one is gone: {"event": "gone", "number"}.
+Commands come as JSON lines on stdin: {"number", "url", "key", "channel", "wish", "stay_s", "end"}. A viewer says what
+it saw just before its end, which is proper ("leave"), SIGKILL ("kill"), or SIGSTOP ("freeze"): it is still there and
+says nothing, until it is killed `FROZEN_S` later. When one is gone: {"event": "gone", "number"}.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ import sys
 import time
 from dataclasses import dataclass, field
 from typing import Any
+
+import av
+from aiortc.mediastreams import MediaStreamError
 
 from metered_realtime import MeteredPeer, PeerJoined, StreamAdded
 from metered_realtime.media.h264 import NAL_SPS, nal_type, split_annex_b
@@ -108,14 +111,13 @@ class Viewer:
             say("failed", number=self._order["number"], why=f"{type(error).__name__}: {error}")
 
     async def _watch(self, track: ReceivedTrack) -> None:
-        from aiortc.mediastreams import MediaStreamError  # noqa: PLC0415 - it is loaded already
-
         with contextlib.suppress(MediaStreamError):
             source = await track.encoded()
             assert source is not None, "the camera sends H.264"
             reader = source.open_reader()
             while True:
                 packet = await reader.recv()
+                assert isinstance(packet, av.Packet), "it is not decoded"
                 self._seen.take(bytes(packet), packet.pts or 0, is_key=packet.is_keyframe)
 
     def _tell(self) -> None:
@@ -167,14 +169,12 @@ class Nursery:
             self._numbers[pid] = order["number"]
             return
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        status = 1
         try:
             asyncio.run(Viewer(order).run())
-            status = 0
-        except BaseException as error:  # whatever it is, it must not come back into the nursery
-            say("failed", number=order["number"], why=f"{type(error).__name__}: {error}")
-        finally:
-            os._exit(status)
+        finally:  # whatever happened, it must not come back into the nursery
+            if (error := sys.exception()) is not None:
+                say("failed", number=order["number"], why=f"{type(error).__name__}: {error}")
+            os._exit(0)
 
     def _reap(self) -> None:
         while self._numbers:
@@ -194,4 +194,4 @@ class Nursery:
 
 if __name__ == "__main__":
     say("ready")
-    sys.exit(Nursery().serve())
+    Nursery().serve()

@@ -29,7 +29,7 @@ from OpenSSL import SSL
 
 from metered_realtime.aiortc_reception import receive_impatiently
 from metered_realtime.aiortc_reports import report_frames
-from metered_realtime.aiortc_rtcp import RtcpEntrance, open_entrance
+from metered_realtime.aiortc_rtcp import RtcpEntrance, agree_to_transport_feedback, open_entrance
 from metered_realtime.aiortc_sender import send_pictures, sends_pictures
 from metered_realtime.description import read_credentials, read_description
 from metered_realtime.errors import MeteredRealtimeError
@@ -252,12 +252,16 @@ async def apply_offer(pc: RTCPeerConnection, sdp: str) -> None:
         for transceiver in pending:
             transceiver._set_mid(None)  # type: ignore[arg-type]
     sending = {section.mid for section in facts.sections if section.is_sending}
+    transport_ids: dict[str | None, int | None] = {each.mid: each.transport_id for each in facts.sections}
     offered = {section.mid for section in facts.sections}
     for transceiver in pc.getTransceivers():
         if transceiver.mid not in offered:
             transceiver._offerDirection = "inactive"  # aiortc computes with None otherwise, and fails
         if transceiver.mid in sending:
             transceiver.direction = _RECEIVING_TOO.get(transceiver.direction, transceiver.direction)
+        transport_id = transport_ids.get(transceiver.mid)
+        if transport_id is not None and transceiver.mid not in sending and sends_pictures(transceiver.sender):
+            agree_to_transport_feedback(transceiver, transport_id)
 
 
 async def make_answer(pc: RTCPeerConnection, offer: str) -> str:

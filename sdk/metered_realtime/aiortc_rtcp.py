@@ -13,12 +13,15 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
+from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpHeaderExtensionParameters
 from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket
 from aiortc.stats import RTCRemoteInboundRtpStreamStats
 
 from metered_realtime import rtcp_feedback as rtcp
+from metered_realtime.description import TRANSPORT_SEQUENCE
 from metered_realtime.link_meter import LinkMeter
 from metered_realtime.rtcp_feedback import ReportBlock, RtcpPart
+from metered_realtime.transport_feedback import arrivals
 
 RTT_SMOOTHING = 0.85
 
@@ -93,18 +96,18 @@ class RtcpEntrance:
         """Take what one datagram brought."""
         for part in rtcp.rtcp_parts(data):
             if part.type == rtcp.RECEIVER_REPORT:
-                await self._receiver_report(data, part)
+                for block in self._blocks(data, part):
+                    await self._pass_on(rtcp.sender_of(data, part), block)
             elif part.type not in (rtcp.TRANSPORT_FEEDBACK, rtcp.PAYLOAD_FEEDBACK) or not self._feedback(data, part):
                 if part.type == rtcp.SENDER_REPORT:
                     self._blocks(data, part)
                 await self._aiortc(data[part.start : part.padded_end])
 
-    async def _receiver_report(self, data: bytes, part: RtcpPart) -> None:
-        for block in self._blocks(data, part):
-            sender = self._dtls._rtp_router.senders.get(block.ssrc)
-            if sender is not None:
-                report = RtcpRrPacket(ssrc=rtcp.sender_of(data, part), reports=[RtcpReceiverInfo(*block)])
-                await sender._handle_rtcp_packet(report)
+    async def _pass_on(self, reporter: int, block: ReportBlock) -> None:
+        """Give a report about sound, or about frames, to aiortc's sender."""
+        sender = self._dtls._rtp_router.senders.get(block.ssrc)
+        if sender is not None:
+            await sender._handle_rtcp_packet(RtcpRrPacket(ssrc=reporter, reports=[RtcpReceiverInfo(*block)]))
 
     def _blocks(self, data: bytes, part: RtcpPart) -> list[ReportBlock]:
         """Hand out the blocks about pictures, and return the others."""
@@ -122,6 +125,11 @@ class RtcpEntrance:
 
     def _feedback(self, data: bytes, part: RtcpPart) -> bool:
         """Take feedback that is about pictures or the whole path. False: it is for aiortc."""
+        if part.type == rtcp.TRANSPORT_FEEDBACK and part.format == rtcp.TRANSPORT_WIDE:
+            found = arrivals(data, part)
+            if found is not None:
+                self.meter.arrived(found)
+            return True
         if part.type == rtcp.PAYLOAD_FEEDBACK and part.format == rtcp.APPLICATION:
             return self._estimate(data, part)
         if part.type == rtcp.PAYLOAD_FEEDBACK and part.format == rtcp.FIR:
@@ -143,8 +151,10 @@ class RtcpEntrance:
         if limit_bps is None:
             return True  # aiortc knows nothing else of this kind, and fails over one cut short
         self.meter.receiver_limit(limit_bps)
-        others = self._dtls._rtp_router.senders.keys() - self._senders.keys()
-        return not others.intersection(rtcp.limited_streams(data, part) or ())
+        known = self._dtls._rtp_router.senders
+        if len(known) == len(self._senders):
+            return True
+        return not any(ssrc in known and ssrc not in self._senders for ssrc in rtcp.limited_streams(data, part) or ())
 
 
 def open_entrance(dtls: Any, meter: LinkMeter) -> RtcpEntrance:
@@ -152,3 +162,17 @@ def open_entrance(dtls: Any, meter: LinkMeter) -> RtcpEntrance:
     entrance = RtcpEntrance(dtls, meter)
     dtls._handle_rtcp_data = entrance.take
     return entrance
+
+
+def agree_to_transport_feedback(transceiver: Any, transport_id: int) -> None:
+    """Answer an offer in whose section we only send with transport-wide feedback. After it was applied.
+
+    For those who offer nothing else: a receiver's own estimate (goog-remb) is one report in 200 ms and nothing in the
+    packets, this is a report in 50 to 100 ms and a number in each packet.
+    """
+    feedback = RTCRtcpFeedback(type="transport-cc")
+    for codec in transceiver._codecs:
+        if feedback not in codec.rtcpFeedback and not codec.mimeType.lower().endswith("/rtx"):
+            codec.rtcpFeedback.append(feedback)
+    extension = RTCRtpHeaderExtensionParameters(id=transport_id, uri=TRANSPORT_SEQUENCE)
+    transceiver._headerExtensions = [*transceiver._headerExtensions, extension]

@@ -122,7 +122,9 @@ class _PictureRtp:
         sender, dtls = self._sender, self._sender.transport
         extensions = sender._RTCRtpSender__rtp_header_extensions_map._HeaderExtensionsMap__ids
         is_gcm = dtls._ssl.get_selected_srtp_profile().startswith(_GCM)
-        self._format = PacketFormat(codec.payloadType, extensions.abs_send_time, 16 if is_gcm else 10)
+        transport_id = extensions.transport_sequence_number
+        send_time_id = extensions.abs_send_time if transport_id is None else None
+        self._format = PacketFormat(codec.payloadType, send_time_id, 16 if is_gcm else 10, transport_id)
         rtx = sender._RTCRtpSender__rtx_payload_type
         self._pictures = PictureSender(
             dtls._tx_srtp,
@@ -132,15 +134,15 @@ class _PictureRtp:
             first_sequence=random.getrandbits(15),
             rtx=RtxFormat(rtx, sender._rtx_ssrc, random.getrandbits(15)) if rtx is not None else None,
             on_dropped=self._track.lagged,
+            number=self._meter.number_packets if transport_id is not None else None,
         )
         self._rtcp.add(sender._ssrc, self)
 
     def _take(self, unit: SharedUnit, ticks: int, is_live: bool) -> None:
         """Send one picture of a shared source, at once unless the link is thin."""
         self._meter.estimate.wanted_bytes += unit.size_bytes
-        if is_live and unit.taken_s is not None:  # the timestamps of what is sent again are squeezed
-            self._knows_when_taken = True
-            self._relation.note((self._origin + ticks) & 0xFFFFFFFF, unit.taken_s)
+        if is_live:  # the timestamps of what is sent again are squeezed
+            self._note_taken(ticks, unit.taken_s)
         if self._meter.is_thinning:
             self._meter.depart(self, partial(self._leave, unit, ticks), unit.size_bytes, is_key=unit.is_key)
         else:
@@ -168,7 +170,7 @@ class _PictureRtp:
     async def _send_item(self, codec: Any, item: Any) -> None:
         """Send a packet, or a frame encoded for this viewer alone."""
         assert self._format is not None
-        self._knows_when_taken = False
+        taken_s = self._track.taken_s
         if isinstance(item, av.Packet):
             payloads, ticks, is_key = packetize(bytes(item)), item.pts or 0, bool(item.is_keyframe)
         else:
@@ -178,6 +180,7 @@ class _PictureRtp:
         size_bytes = sum(map(len, payloads))
         self._meter.estimate.wanted_bytes += size_bytes
         self._meter.estimate.sent_bytes += size_bytes
+        self._note_taken(ticks, taken_s)
         self._send(build_images(payloads, self._format, _send_time_24()), ticks, is_key=is_key)
 
     def _own_encoder(self, codec: Any) -> Any:
@@ -188,6 +191,11 @@ class _PictureRtp:
         limit_bps = self._meter.estimate.limit_bps
         self._encoder.target_bitrate = round(min(self._own_bitrate_bps, limit_bps or self._own_bitrate_bps))
         return self._encoder
+
+    def _note_taken(self, ticks: int, taken_s: float | None) -> None:
+        self._knows_when_taken = taken_s is not None
+        if taken_s is not None:
+            self._relation.note((self._origin + ticks) & 0xFFFFFFFF, taken_s)
 
     def _send(self, images: Any, ticks: int, *, is_key: bool, send_time: bytes | None = None) -> None:
         assert self._pictures is not None

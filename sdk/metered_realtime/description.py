@@ -24,13 +24,22 @@ _ICE_OPTIONS = re.compile(r"^a=ice-options:([^\r\n]*)", re.MULTILINE)
 _BUNDLE_ONLY = re.compile(r"^a=bundle-only[ \t\r]*$", re.MULTILINE)
 
 
+TRANSPORT_SEQUENCE = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+_TRANSPORT_SEQUENCE = re.compile(rf"^a=extmap:(\d{{1,2}})(?:/\S+)? {re.escape(TRANSPORT_SEQUENCE)}\b", re.MULTILINE)
+_FEEDBACK = re.compile(r"^a=rtcp-fb:\S+ (goog-remb|transport-cc)\b", re.MULTILINE)
+
+
 class DescriptionError(ValueError):
     """A description that cannot be used; the text is one sentence for a log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One m-section. `direction` is its author's; `stream_id` and `track_id` come from `a=msid`, if there is one."""
+    """One m-section. `direction` is its author's; `stream_id` and `track_id` come from `a=msid`, if there is one.
+
+    `transport_id`: id of the transport-wide sequence number, where its author would report about the link in no other
+    way (transport-cc without goog-remb).
+    """
 
     kind: str
     mid: str
@@ -38,6 +47,7 @@ class Section:
     is_rejected: bool = False
     stream_id: str | None = None
     track_id: str | None = None
+    transport_id: int | None = None
 
     @property
     def is_sending(self) -> bool:
@@ -136,7 +146,15 @@ def _section(body: str) -> Section:
         is_rejected=media.group(2) == "0" and _BUNDLE_ONLY.search(body) is None,
         stream_id=None if stream_id == "-" else stream_id,
         track_id=track_id,
+        transport_id=_transport_id(body),
     )
+
+
+def _transport_id(body: str) -> int | None:
+    number = _TRANSPORT_SEQUENCE.search(body)
+    if number is None or set(_FEEDBACK.findall(body)) != {"transport-cc"} or not 1 <= int(number.group(1)) <= 14:
+        return None
+    return int(number.group(1))
 
 
 def _first(pattern: re.Pattern[str], head: str, bodies: list[str]) -> str:

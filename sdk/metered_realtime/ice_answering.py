@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from aioice import stun
 
 from metered_realtime.ice_generation import IceGeneration, Role
+from metered_realtime.ice_repeats import RepeatedCheck
 from metered_realtime.ice_socket import Address, IceSocket
 
 _BAD_REQUEST = (400, "Bad Request")
@@ -33,6 +34,12 @@ def answer_check(
         response.add_message_integrity(generation.local_pwd.encode())
         ice_socket.send_stun(response, addr)
         generation.take_check(message, addr, ice_socket)
+        pair = generation.selected
+        if pair is not None and pair.protocol is ice_socket and pair.remote_addr == addr:
+            is_nominating = "USE-CANDIDATE" in attributes and not role.is_controlling
+            ice_socket.repeated = RepeatedCheck(
+                ice_socket.received_check, generation, pair, is_nominating=is_nominating
+            )
 
 
 def _addressed(username: str, generations: Iterable[IceGeneration]) -> IceGeneration | None:

@@ -249,7 +249,8 @@ class IceConnection(Connection):
 
     def outlet(self) -> MediaPath | None:
         """Return the present way out for media that is encrypted already; None while there is none."""
-        return self._path.outlet() if self._path is not None else None
+        path = self._path
+        return (path.way or path.outlet()) if path is not None else None
 
     async def sendto(self, data: bytes, component: int) -> None:
         await self.send(data)

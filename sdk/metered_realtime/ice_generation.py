@@ -132,25 +132,22 @@ class IceGeneration:
             self._news()
             self._check(pair)
 
-    def ask_consent(self, pair: Pair, on_done: Callable[[Answer | None], None], within_s: float) -> StunExchange:
-        """Ask once for the other side's consent; that also keeps it in mind which pair is nominated."""
-        controlling = self._role.is_controlling
+    def take_repeat(self, pair: Pair, *, is_nominating: bool) -> bool:
+        """Take note of a check like one before it. False where that may change something: take it as any other."""
+        if self._has_ended or self._is_searching or self.selected is not pair or pair.state is not State.SUCCEEDED:
+            return False
+        if is_nominating:
+            self._nominations += 1
+            pair.nomination = self._nominations
+        return True
 
-        def answered(answer: Answer | None) -> None:
-            if answer is not None and self.heed_conflict(answer, was_controlling=controlling):
-                answer = None
-            on_done(answer)
+    @property
+    def is_controlling(self) -> bool:
+        """Whether we nominate."""
+        return self._role.is_controlling
 
-        return self._request(pair, answered, nominate=controlling, delays_s=(within_s,))
-
-    def _request(
-        self,
-        pair: Pair,
-        on_done: Callable[[Answer | None], None],
-        *,
-        nominate: bool,
-        delays_s: tuple[float, ...] | None = None,
-    ) -> StunExchange:
+    def check_request(self, *, nominate: bool) -> stun.Message:
+        """Return a check as it is before it is signed."""
         request = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
         request.attributes["USERNAME"] = f"{self.remote_ufrag}:{self.local_ufrag}"
         request.attributes["PRIORITY"] = candidate_priority(1, "prflx")
@@ -160,10 +157,11 @@ class IceGeneration:
                 request.attributes["USE-CANDIDATE"] = None
         else:
             request.attributes["ICE-CONTROLLED"] = self._role.tie_breaker
-        key = (self.remote_pwd or "").encode()
-        return StunExchange(
-            pair.protocol, request, pair.remote_addr, on_done, key=key, delays_s=delays_s or CHECK_DELAYS_S
-        )
+        return request
+
+    def _request(self, pair: Pair, on_done: Callable[[Answer | None], None], *, nominate: bool) -> StunExchange:
+        request, key = self.check_request(nominate=nominate), (self.remote_pwd or "").encode()
+        return StunExchange(pair.protocol, request, pair.remote_addr, on_done, key=key, delays_s=CHECK_DELAYS_S)
 
     def _is_wanted(self, pair: Pair) -> bool:
         """Tell whether a check of `pair` can lead to anything better than what is selected."""
@@ -198,7 +196,7 @@ class IceGeneration:
         if answer is None:
             pair.state = State.FAILED
         elif answer.message.message_class is stun.Class.ERROR:
-            if self.heed_conflict(answer, was_controlling=was_controlling):
+            if self.heed_conflict(answer.message, was_controlling=was_controlling):
                 self._check(pair)
             else:
                 pair.state = State.FAILED
@@ -223,11 +221,11 @@ class IceGeneration:
     def _nominated(self, pair: Pair, answer: Answer | None) -> None:
         pair.exchange = None
         if answer is not None:
-            self.heed_conflict(answer, was_controlling=True)
+            self.heed_conflict(answer.message, was_controlling=True)
 
-    def heed_conflict(self, answer: Answer, *, was_controlling: bool) -> bool:
+    def heed_conflict(self, answer: stun.Message, *, was_controlling: bool) -> bool:
         """Take the other role if the answer says that both sides have the same one. Returns whether it said so."""
-        is_conflict = answer.message.error_code == _ROLE_CONFLICT
+        is_conflict = answer.error_code == _ROLE_CONFLICT
         if is_conflict:
             self._role.is_controlling = not was_controlling
         return is_conflict

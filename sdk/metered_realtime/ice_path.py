@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from metered_realtime.ice_consent import Consent, ConsentTimings
 from metered_realtime.ice_generation import IceGeneration
 from metered_realtime.ice_pairs import Pair
-from metered_realtime.ice_socket import Address, Answer, StunExchange
+from metered_realtime.ice_repeats import ConsentChecks
+from metered_realtime.ice_socket import Address
 from metered_realtime.media_path import MediaPath, RelayPath, UdpPath
 
-_ANSWER_WITHIN_S = 5.0
+# A timer that fires a moment early would be set again and again.
+_TIMER_SLACK_S = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,10 @@ class SelectedPath:
         self._on_lost, self._on_back = on_lost, on_back
         self._loop = asyncio.get_running_loop()
         self._consent = Consent(self._loop.time(), timings)
-        self._asked: set[StunExchange] = set()
+        self._checks = ConsentChecks(generation, pair, self._confirmed, clock=self._loop.time)
         self._is_gone = False
+        self.way: UdpPath | None = None
+        """The way out for media while nothing speaks against it; else `outlet` has to look."""
         self._outlet: MediaPath | None = None
         self._own_socket: socket.socket | None = None
         self._timer = self._loop.call_soon(self._step)
@@ -81,6 +85,8 @@ class SelectedPath:
             return None
         if self._outlet is None:
             self._outlet = self._open_outlet()
+        # Its own socket tells by itself when it is full.
+        self.way = self._outlet if isinstance(self._outlet, UdpPath) else None
         return self._outlet
 
     def _open_outlet(self) -> MediaPath:
@@ -107,17 +113,18 @@ class SelectedPath:
         if self._own_socket is not None:
             self._own_socket.close()
             self._own_socket = None
-        self._outlet, self._is_gone = None, True
-        for exchange in self._asked:
-            exchange.cancel()
-        self._asked.clear()
+        self.way = self._outlet = None
+        self._is_gone = True
+        self._checks.close()
 
     def _step(self) -> None:
-        step = self._consent.step(self._loop.time())
+        step = self._consent.step(self._loop.time(), self.pair.protocol.heard_s)
         if step.ask:
-            self._ask()
-        if not self._consent.is_expired:
-            self._timer = self._loop.call_later(step.wait_s, self._step)
+            self._checks.ask()
+        if self._consent.is_expired:
+            self.way = None
+        else:
+            self._timer = self._loop.call_later(step.wait_s + _TIMER_SLACK_S, self._step)
         if step.just_lost:
             self._lost()
 
@@ -125,20 +132,13 @@ class SelectedPath:
         self.generation.search()
         self._on_lost()
 
-    def _ask(self) -> None:
-        def answered(answer: Answer | None) -> None:
-            self._asked.discard(exchange)
-            if answer is not None:
-                self._confirmed(answer)
-
-        exchange = self.generation.ask_consent(self.pair, answered, _ANSWER_WITHIN_S)
-        self._asked.add(exchange)
-
-    def _confirmed(self, answer: Answer) -> None:
-        self.pair.rtt_s = answer.rtt_s
-        is_back = self._consent.confirm(self._loop.time())
-        self._timer.cancel()
-        self._timer = self._loop.call_soon(self._step)
+    def _confirmed(self, rtt_s: float) -> None:
+        self.pair.rtt_s = rtt_s
+        now_s = self._loop.time()
+        is_back = self._consent.confirm(now_s)
+        if not self._consent.is_expired:
+            self._timer.cancel()
+            self._timer = self._loop.call_later(self._consent.wait_s(now_s) + _TIMER_SLACK_S, self._step)
         if is_back:
             self.generation.settle()
             self._on_back()

@@ -18,6 +18,9 @@ from aioice import Candidate, stun
 from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import StunProtocol
 
+from metered_realtime.ice_repeats import ConsentChecks, RepeatedCheck
+from metered_realtime.ice_stun import HEADER_BYTES, ID_START, RESPONSE
+
 Address = tuple[str, int]
 
 MAX_RECEIVED_BYTES = 4 * 1024 * 1024
@@ -47,6 +50,13 @@ class IceSocket(StunProtocol):
         """Whether nothing can be sent at the moment: the kernel takes no more, or the socket is gone."""
         self.is_heard = False
         """Whether media came in since somebody last set this to False."""
+        self.heard_s = float("-inf")
+        """When that was last, on the loop's clock."""
+        self.received_check = b""
+        """The check that is being taken apart, as it came."""
+        self.repeated: RepeatedCheck | None = None
+        """The last one over the pair in use."""
+        self._clock = asyncio.get_running_loop().time
 
     def __repr__(self) -> str:
         return f"IceSocket({self.id})"
@@ -55,19 +65,34 @@ class IceSocket(StunProtocol):
         if not data or isinstance(data, str):
             return
         if data[0] > _LAST_STUN_BYTE:
-            self.is_heard = True
+            self.is_heard, self.heard_s = True, self._clock()
             self.receiver.data_received(data, 1)
             return
+        where = (str(addr[0]), int(addr[1]))
+        if not self._is_repeat(data, where):
+            self._take_stun(data, where)
+
+    def _is_repeat(self, data: bytes, where: Address) -> bool:
+        """Take what comes every few seconds over the pair in use."""
+        if data[:2] == RESPONSE:
+            exchange: Any = self.transactions.get(data[ID_START:HEADER_BYTES])
+            return isinstance(exchange, ConsentChecks) and exchange.takes(data)
+        answer = self.repeated.answer(data, where) if self.repeated is not None else None
+        if answer is not None:
+            self.send_bytes(answer, where)
+        return answer is not None
+
+    def _take_stun(self, data: bytes, where: Address) -> None:
         try:
             message = stun.parse_message(data)
         except (ValueError, struct.error):
             return
-        where = (str(addr[0]), int(addr[1]))
         if message.message_class in (stun.Class.RESPONSE, stun.Class.ERROR):
             exchange = self.transactions.get(message.transaction_id)
             if exchange is not None:
                 exchange.response_received(message, where)
         elif message.message_class == stun.Class.REQUEST:
+            self.received_check = data
             self.receiver.request_received(message, where, self)
 
     def pause_writing(self) -> None:
@@ -85,8 +110,11 @@ class IceSocket(StunProtocol):
         return self.transport.is_closing()
 
     def send_stun(self, message: stun.Message, addr: Address) -> None:
+        self.send_bytes(bytes(message), addr)
+
+    def send_bytes(self, data: bytes, addr: Address) -> None:
         if not self.is_closing:
-            self.transport.sendto(bytes(message), addr)
+            self.transport.sendto(data, addr)
 
 
 async def open_host_socket(receiver: Any, address: str, local_preference: int) -> IceSocket:

@@ -17,7 +17,8 @@ from metered_realtime.stats import PeerLink
 RATE_WINDOW_S = 4.0
 """Wanted and sent rates are of this long: a group of pictures, mostly."""
 LOSS_WINDOW_S = 1.0
-LOSS_MIN_PACKETS = 20
+LOSS_MIN_PACKETS = 150
+"""Of fewer, an even loss of 5 % is too often taken for a heavy one."""
 HEAVY_LOSS = 0.10
 LIGHT_LOSS = 0.02
 MIN_LIMIT_BPS = 100_000.0
@@ -36,7 +37,7 @@ _FALLS_WITHIN_S = 5.0
 _BACK_OFF_INTERVAL_S = 1.0
 _ENTRY_S = 1.0
 _CALM_S = 1.0
-_GROW_FREE, _GROW_BACK, _GROW_NEAR = 1.25, 1.12, 1.03  # per second
+_GROW_FREE, _GROW_BACK, _GROW_NEAR = 1.25, 1.12, 1.05  # per second
 _NEAR = (0.9, 1.1)
 _WIDE_ENOUGH = 1.15
 _MAX_STREAMS = 64
@@ -70,6 +71,7 @@ class LinkEstimate:
         self._loss_since_s: float | None = None
         self._loss_from_s = float("-inf")
         self._fraction_lost: float | None = None
+        self._is_lossy = False
         self._full_since_s: float | None = None
         self._entered_s = self._backed_off_s = self._troubled_s = self._grown_s = float("-inf")
         self._too_much_bps: float | None = None
@@ -119,10 +121,11 @@ class LinkEstimate:
         """The receiver's estimate of what it can be sent (REMB, or made of its transport-wide feedback)."""
         self._sample(now_s)
         before, self._receiver_bps = self._receiver_bps, bps
-        wanted_bps = self.wanted_bps(now_s)
-        has_fallen = bps < _FALLEN * before if before is not None else bps < _FAR_BELOW * wanted_bps
-        if has_fallen and bps < wanted_bps:
-            self._fallen(bps, bps < _FAR_BELOW * wanted_bps, now_s)
+        if before is None or bps < _FALLEN * before:
+            wanted_bps = self.wanted_bps(now_s)
+            is_far = bps < _FAR_BELOW * wanted_bps
+            if is_far or (before is not None and bps < wanted_bps):
+                self._fallen(bps, is_far, now_s)
         self._settle(now_s)
 
     def _fallen(self, bps: float, is_far: bool, now_s: float) -> None:
@@ -180,8 +183,7 @@ class LinkEstimate:
         if fraction >= HEAVY_LOSS:
             through_bps = BACK_OFF * (1 - fraction) * self._sent_bps(now_s)
             self._back_off(max(through_bps, (self.limit_bps or 0.0) / 2), now_s)
-        elif fraction > LIGHT_LOSS:
-            self._troubled_s = now_s
+        self._is_lossy = fraction > LIGHT_LOSS
 
     # What follows ----------------------------------------------------------------------------------------
 
@@ -218,6 +220,8 @@ class LinkEstimate:
     def _growth(self) -> float:
         """Return the factor of one second."""
         assert self.limit_bps is not None
+        if self._is_lossy:  # a radio link loses a little whatever it is sent: slowly, but not never
+            return _GROW_NEAR
         if self._too_much_bps is None or self.limit_bps > _NEAR[1] * self._too_much_bps:
             return _GROW_FREE
         return _GROW_NEAR if self.limit_bps > _NEAR[0] * self._too_much_bps else _GROW_BACK

@@ -13,6 +13,7 @@ from metered_realtime.link_estimate import DRAIN_S, LinkEstimate
 from metered_realtime.rtcp_feedback import ReportBlock
 from metered_realtime.stats import PeerLink
 from metered_realtime.thinning import ThinQueue
+from metered_realtime.transport_feedback import Arrivals, TransportEstimate
 
 # Of a thin link's rate, what may go into sending lost packets again; and of what is sent, on any link.
 RESEND_SHARE_THIN = 0.25
@@ -44,6 +45,7 @@ class LinkMeter:
         self._on_change = on_change
         self._clock = clock if clock is not None else asyncio.get_running_loop().time
         self.estimate = LinkEstimate()
+        self._transport = TransportEstimate()
         self._queue: ThinQueue[Departure] = ThinQueue()
         self._leaving: Iterator[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -69,6 +71,16 @@ class LinkMeter:
         """The receiver says what it can be sent, in bits per second."""
         self.estimate.receiver_limit(bps, self._clock())
         self._check()
+
+    def number_packets(self, packets: int, size_bytes: int) -> int:
+        """Return the transport-wide number of the first of so many packets of together `size_bytes` that leave now."""
+        return self._transport.number(packets, size_bytes, self._clock())
+
+    def arrived(self, arrivals: Arrivals) -> None:
+        """The receiver says when packets with such numbers came."""
+        bps = self._transport.take(arrivals, self._clock())
+        if bps is not None:
+            self.receiver_limit(bps)
 
     def blocks(self, blocks: Iterable[ReportBlock]) -> None:
         """Receiver reports about streams of ours."""

@@ -33,8 +33,11 @@ class MediaPath(Protocol):
 class UdpPath:
     """A UDP socket that is not ours to close, and the other side's address. `offload` tells whether runs are used."""
 
+    __slots__ = ("_address", "_sendmsg", "_sock", "offload", "refused")
+
     def __init__(self, sock: socket.socket, address: tuple[Any, ...]) -> None:
         self._sock = sock
+        self._sendmsg = sock.sendmsg
         self._address = address
         self.offload = True
         self.refused = 0
@@ -44,9 +47,7 @@ class UdpPath:
         """Send the packets of the run, in one call where possible."""
         if run.packets > 1 and self.offload:
             try:
-                self._sock.sendmsg(
-                    (view[run.start : run.end],), ((_SOL_UDP, _UDP_SEGMENT, run.segment),), 0, self._address
-                )
+                self._sendmsg((view[run.start : run.end],), ((_SOL_UDP, _UDP_SEGMENT, run.segment),), 0, self._address)
             except OSError as error:
                 if error.errno in _FULL:
                     return False

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from metered_realtime.media.rtp_image import PacketImage
+from metered_realtime.media.rtp_image import SEND_TIME_OFFSET, PacketImage
 from metered_realtime.media.sent_history import SentHistory, SentPicture
 from metered_realtime.media_path import MediaPath
 from metered_realtime.srtp import protect_image, protect_packet
@@ -70,8 +70,14 @@ class PictureSender:
     """Sends to one viewer. `find_path` returns the way out at this moment, or None while there is none.
 
     `on_dropped` is called where pictures had to be left out because the path did not take them: the next one must be a
-    key frame.
+    key frame. `number`: given a count of packets and their bytes, returns the first of their transport-wide numbers.
     """
+
+    # Few places in memory: after a picture's time of other things each costs a cache miss, for each viewer.
+    __slots__ = (
+        "_blocked", "_find_path", "_history", "_loop", "_now", "_number", "_on_dropped", "_resend_at_s",
+        "_resend_budget", "_rtx", "_rtx_sequence", "_sequence", "_session", "_ssrc", "_timer", "_waiting", "_waiting_bytes", "counts",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -82,6 +88,7 @@ class PictureSender:
         first_sequence: int,
         rtx: RtxFormat | None,
         on_dropped: Callable[[], None],
+        number: Callable[[int, int], int] | None = None,
     ) -> None:
         self._session = session
         self._find_path = find_path
@@ -90,7 +97,9 @@ class PictureSender:
         self._rtx = rtx
         self._rtx_sequence = rtx.first_sequence if rtx is not None else 0
         self._on_dropped = on_dropped
+        self._number = number
         self._loop = asyncio.get_running_loop()
+        self._now = self._loop.time
         self._history = SentHistory()
         self._waiting: deque[_Piece] = deque()
         self._waiting_bytes = 0
@@ -146,7 +155,18 @@ class PictureSender:
         path = self._find_path()
         if path is None:
             return False
-        view = protect_image(self._session, image, self._sequence, timestamp, self._ssrc, send_time=send_time)
+        transport_sequence = None
+        if self._number is not None:
+            transport_sequence = self._number(len(image.places), len(image.data))
+        view = protect_image(
+            self._session,
+            image,
+            self._sequence,
+            timestamp,
+            self._ssrc,
+            send_time=send_time,
+            transport_sequence=transport_sequence,
+        )
         for number, run in enumerate(image.runs):
             if not path.send_run(view, run):
                 # What is encrypted is kept: SRTP must not use a number twice, and a gap would look like loss.
@@ -168,7 +188,7 @@ class PictureSender:
         return True
 
     def _sent(self, image: PacketImage, timestamp: int, is_key: bool) -> None:
-        counts, now_s, packets = self.counts, self._loop.time(), len(image.places)
+        counts, now_s, packets = self.counts, self._now(), len(image.places)
         self._history.add(image, self._sequence, timestamp, now_s, is_key=is_key)
         self._sequence = (self._sequence + packets) & 0xFFFF
         counts.packets += packets
@@ -220,11 +240,14 @@ class PictureSender:
             + self._rtx.ssrc.to_bytes(4)
             + data[offset + 12 : offset + header_bytes]
         )
+        if self._number is not None:
+            transport_sequence = self._number(1, length).to_bytes(2)
+            header = header[:SEND_TIME_OFFSET] + transport_sequence + header[SEND_TIME_OFFSET + 2 :]
         self._rtx_sequence = (self._rtx_sequence + 1) & 0xFFFF
         return header + original.to_bytes(2) + data[offset + header_bytes : offset + length]
 
     def _may_resend(self) -> bool:
-        now_s = self._loop.time()
+        now_s = self._now()
         self._resend_budget = min(float(RESEND_BURST), self._resend_budget + (now_s - self._resend_at_s) * RESEND_PER_S)
         self._resend_at_s = now_s
         if self._resend_budget < 1.0:

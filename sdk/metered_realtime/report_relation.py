@@ -6,8 +6,9 @@ were taken, and not the one at which they were sent.
 
 from __future__ import annotations
 
-# Sound and picture are brought together by the first two; later ones follow the drift of clocks.
-FIRST_REPORTS_S = (0.5, 1.0)
+# Receivers bring sound and picture together when they have two of each, and newcomers miss the very first; later ones
+# follow the drift of clocks.
+FIRST_REPORTS_S = (0.3, 0.5, 1.0, 2.0)
 REPORT_INTERVAL_S = 4.0
 # libwebrtc draws a line through the last 20 reports, and bends it over a minute where the relation has changed.
 CHANGED_REPORTS = 20

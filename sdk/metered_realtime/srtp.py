@@ -41,11 +41,19 @@ class _Layout:
 
 
 def protect_image(
-    session: Any, image: PacketImage, sequence: int, timestamp: int, ssrc: int, *, send_time: bytes | None = None
+    session: Any,
+    image: PacketImage,
+    sequence: int,
+    timestamp: int,
+    ssrc: int,
+    *,
+    send_time: bytes | None = None,
+    transport_sequence: int | None = None,
 ) -> memoryview:
     """Complete and encrypt every packet of the image for one receiver; `session` is its `pylibsrtp.Session`.
 
-    `send_time`: abs-send-time to write over that of the image, whose packets must have it. The result is laid out as
+    `send_time`: abs-send-time to write over that of the image, whose packets must have it; `transport_sequence`: the
+    same for the transport-wide number of the first packet. The result is laid out as
     the image is, and good until the next call in this process: send it before that. Raises ConnectionError where
     libsrtp refuses (RFC 3711).
     """
@@ -57,6 +65,10 @@ def protect_image(
     if send_time is not None:
         for offset, _ in image.places:
             block[offset + SEND_TIME_OFFSET : offset + SEND_TIME_OFFSET + 3] = send_time
+    if transport_sequence is not None:
+        for number, (offset, _) in enumerate(image.places, transport_sequence):
+            at = offset + SEND_TIME_OFFSET
+            block[at : at + 2] = (number & _SEQUENCES).to_bytes(2)
     for rest in layout.header_rests:
         _write_rest(block, rest, sequence & _SEQUENCES, timestamp, ssrc)
         sequence += 1

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from edged.cli import main
+from tests.edged.cameras.clips import film
 
 
 def test_the_built_in_picture_is_shown_as_it_is(capsys):
@@ -31,7 +32,12 @@ def test_a_camera_of_the_settings_is_found_by_its_name(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("target", "says"),
-    [("http://u:hidden@cam/", "the address is not a camera source"), ("exec:", "the address: names no command")],
+    [
+        ("http://u:hidden@cam/", "the address is not a camera source"),
+        ("exec:", "the address: names no command"),
+        ("exec:touch hidden", "a command is taken from the settings file only"),
+        ("libcamera:x", "the address: names no camera of libcamera"),
+    ],
 )
 def test_an_address_of_no_use_is_told_without_its_login(capsys, target, says):
     assert main(["probe", target]) == 78
@@ -54,3 +60,31 @@ def test_the_password_comes_from_the_environment(monkeypatch, capsys):
     told = capsys.readouterr().out
     assert "refuses connections" in told
     assert "hidden" not in told
+
+
+def test_a_film_beside_us_is_found_by_its_name(tmp_path, monkeypatch, capsys):
+    film(tmp_path / "yard.mp4")
+    monkeypatch.chdir(tmp_path)
+    for target in ("yard.mp4", "file:yard.mp4"):
+        assert main(["probe", target, "--seconds", "1"]) == 0
+        assert capsys.readouterr().out.startswith(f"file:{tmp_path}/yard.mp4\n")
+
+
+def test_a_command_of_the_settings_and_a_second_picture_are_looked_at_by_name(tmp_path, capsys):
+    film(tmp_path / "film.h264", preset="ultrafast", tune="zerolatency")
+    path = tmp_path / "edged.yaml"
+    source = f"source: 'exec:cat {tmp_path}/film.h264', sub: 'test:'"
+    path.write_text(f"hub: {{key: pk_live_x}}\ncameras: {{yard: {{{source}}}, gate: {{source: 'test:'}}}}\n")
+    words = ["--config", str(path), "--seconds", "0.5"]
+    assert main(["probe", "yard", *words]) in {0, 1}
+    assert capsys.readouterr().out.startswith("exec:cat ...\n")
+    assert main(["probe", "yard", "--sub", *words]) == 0
+    assert "640x360" in capsys.readouterr().out
+    assert main(["probe", "gate", "--sub", *words]) == 78
+    assert "has no second picture" in capsys.readouterr().err
+    assert main(["probe", "test:", "--sub", *words]) == 78
+
+
+def test_a_wrong_address_of_onvif_is_told(capsys):
+    assert main(["probe", "rtsp://cam/1", "--onvif", "cam"]) == 78
+    assert "--onvif is not the address of an ONVIF service" in capsys.readouterr().err

@@ -161,11 +161,19 @@ def test_checks_answer_any_text_with_a_sentence_or_nothing(text):
 
 @pytest.mark.parametrize(
     "source",
-    ["v4l2:/dev/video0", "V4L2:/dev/v4l/by-id/usb-1", "file:/srv/a b.mp4", "exec:rpicam-vid -o -", "exec:sh -c 'a b'"],
+    [
+        "libcamera:",
+        "libcamera:1",
+        "v4l2:/dev/video0",
+        "V4L2:/dev/v4l/by-id/usb-1",
+        "file:/srv/a b.mp4",
+        "exec:rpicam-vid -o -",
+        "exec:sh -c 'a b'",
+    ],
 )
 def test_sources_of_this_machine_are_good(source):
     assert checks.camera_source_fault(source) == ""
-    assert checks.camera_source_kind(source) in ("v4l2", "file", "exec")
+    assert checks.camera_source_kind(source) in ("v4l2", "file", "exec", "libcamera")
 
 
 @pytest.mark.parametrize(
@@ -175,6 +183,7 @@ def test_sources_of_this_machine_are_good(source):
         ("v4l2:video0", "v4l2:/dev/video0"),
         ("file:clip.mp4", "whole path"),
         ("exec:", "names no command"),
+        ("libcamera:imx219", "names no camera of libcamera"),
         ("exec:sh -c 'a", "quotation mark"),
         ("rtsp:cam", "not a camera source"),
     ],
@@ -184,5 +193,53 @@ def test_what_is_wrong_with_such_a_source_is_told(source, says):
 
 
 def test_an_encoder_has_a_name_as_ffmpeg_writes_it():
-    assert checks.encoder_fault("") == checks.encoder_fault("h264_v4l2m2m") == checks.encoder_fault("libx264") == ""
+    for encoder in ("", "auto", "software", "h264_v4l2m2m", "libx264"):
+        assert checks.encoder_fault(encoder) == ""
     assert "h264_v4l2m2m" in checks.encoder_fault("mpeg4; rm -rf")
+
+
+@pytest.mark.parametrize("onvif", ["", "auto", "http://cam", "https://[fe80::1]:8443/onvif/device_service"])
+def test_an_address_of_onvif_is_good(onvif: str) -> None:
+    assert checks.onvif_fault(onvif) == ""
+
+
+@pytest.mark.parametrize(
+    ("onvif", "says"),
+    [
+        ("cam", "write auto, or http://HOST"),
+        ("rtsp://cam/1", "write auto, or http://HOST"),
+        ("http://", "write auto, or http://HOST"),
+        ("http://cam:99999", "write auto, or http://HOST"),
+        ("http://u:hidden@cam/", "must not hold a login"),
+        ("http://cam/a?x=1", "only scheme, host, port and path"),
+        ("http://cam/a b", "only scheme, host, port and path"),
+    ],
+)
+def test_an_address_of_onvif_that_is_none_is_told_without_what_is_secret(onvif: str, says: str) -> None:
+    fault = checks.onvif_fault(onvif)
+    assert says in fault
+    assert "hidden" not in fault
+
+
+@pytest.mark.parametrize(
+    ("control", "value", "says"),
+    [
+        ("rotation", 180, ""),
+        ("hflip", True, ""),
+        ("lens_position", 0.5, ""),
+        ("exposure", "sport", ""),
+        ("roi", "0.25,0.25,0.5,0.5", ""),
+        ("exposure", "sport --output /etc/passwd", "is no value for an option"),
+        ("rotation", [180], "is no value for an option"),
+        ("output", "x", "no option that changes the picture"),
+        ("post-process-file", "x", "no option that changes the picture"),
+    ],
+)
+def test_controls_of_libcamera_are_options_that_change_the_picture(control: str, value: object, says: str) -> None:
+    fault = checks.control_fault(control, value, kinds=("libcamera", ""))
+    assert fault.startswith(says) if says else fault == ""
+
+
+def test_controls_of_a_local_camera_are_whole_numbers() -> None:
+    assert checks.control_fault("brightness", 3, kinds=("v4l2", "")) == ""
+    assert "whole number" in checks.control_fault("brightness", 0.5, kinds=("v4l2", ""))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import time
 from struct import pack
 from typing import Any
@@ -9,6 +11,11 @@ from typing import Any
 import pytest
 from aiortc.rtp import RtcpPsfbPacket, RtcpReceiverInfo, RtcpRrPacket, RtcpRtpfbPacket, pack_remb_fci
 
+from metered_realtime import aiortc_adapter as adapter
+from metered_realtime import aiortc_offers as offers
+from metered_realtime.media.encoded import EncodedVideoSource
+from metered_realtime.media.source import SenderTrack
+from tests.sdk.pcs import connected, mids, until
 from tests.sdk.test_aiortc_sender import RED, Camera, picture_of, rtp_sender, watching
 from tests.sdk.wired import AudioStreamTrack, End
 
@@ -136,3 +143,42 @@ async def test_a_stream_that_ended_is_told_nothing_more() -> None:
         before = stand_in(sender)._last_report
         await take(sender, report(rtp._ssrc))
         assert stand_in(sender)._last_report is before
+
+
+TRANSPORT_WIDE = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+
+
+@pytest.mark.parametrize("direction", ["recvonly", "sendrecv"])
+async def test_who_offers_nothing_but_transport_wide_feedback_gets_numbers_and_is_read(direction: str) -> None:
+    offerer, answerer = adapter.open_connection([]), adapter.open_connection([])
+    offerer.addTransceiver("video", direction=direction)
+    offer = (await offers.make_offer(offerer, new_mid=mids())).sdp
+    offer = re.sub(r"a=rtcp-fb:(\d+) goog-remb", r"a=rtcp-fb:\1 transport-cc", offer)
+    offer = offer.replace("a=mid:e1", f"a=extmap:4 {TRANSPORT_WIDE}\r\na=mid:e1")
+    track, source = SenderTrack("video"), EncodedVideoSource()
+    track.switch(source.open_reader())
+    adapter.bind_section(adapter.add_sender(answerer, track, "video/H264"), "e1", 0)
+    camera = asyncio.create_task(Camera(RED, source).run())
+    try:
+        await adapter.apply_offer(answerer, offer)
+        answer = await adapter.make_answer(answerer, offer)
+        assert ("transport-cc" in answer) == (TRANSPORT_WIDE in answer) == (direction == "recvonly")
+        assert "goog-remb" not in answer
+        if direction == "recvonly":
+            await adapter.apply_answer(offerer, answer)
+            await connected(offerer, answerer)
+            meter = answerer.link_meter
+            rtp = answerer.getSenders()[0]._run_rtp.__self__
+            await until(lambda: rtp._pictures is not None and rtp._pictures.counts.packets >= 8)
+            # The first packets of this transport came, 50 ms apart.
+            times = b"\x00" + bytes((200,)) * 7
+            body = pack("!IIHHIH", 1, 2, 0, 8, 0, 0x2008) + times
+            body += bytes(-len(body) % 4)
+            assert answerer.rtcp is not None
+            await answerer.rtcp.take(pack("!BBH", 0x8F, 205, len(body) // 4) + body + pack("!BBH", 0x8F, 205, 0))
+            link = meter.link
+            assert link is not None
+            assert link.available_bps is not None
+    finally:
+        camera.cancel()
+        await asyncio.gather(offerer.close(), answerer.close())

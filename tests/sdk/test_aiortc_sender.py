@@ -37,8 +37,8 @@ def units(rgb: tuple[int, int, int], count: int, start: int = 0) -> list[AccessU
 class Camera:
     """A source with a picture every 20 ms until the end."""
 
-    def __init__(self, rgb: tuple[int, int, int]) -> None:
-        self.source = EncodedVideoSource()
+    def __init__(self, rgb: tuple[int, int, int], source: EncodedVideoSource | None = None) -> None:
+        self.source = source if source is not None else EncodedVideoSource()
         self._units = units(rgb, 50)
         self.pushed: list[AccessUnit] = []
 

@@ -159,3 +159,26 @@ def test_splitting_keeps_every_character() -> None:
     sdp = HEAD + section() + section("video", "1")
     assert "".join(split_sections(sdp)) == sdp
     assert len(split_sections(sdp)) == 3
+
+
+NUMBERED = "a=extmap:4 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+
+
+@pytest.mark.parametrize(
+    ("lines", "transport_id"),
+    [
+        ([NUMBERED, "a=rtcp-fb:96 transport-cc", "a=rtcp-fb:97 transport-cc"], 4),
+        ([NUMBERED.replace(":4 ", ":4/sendonly "), "a=rtcp-fb:* transport-cc"], 4),
+        ([NUMBERED, "a=rtcp-fb:96 transport-cc", "a=rtcp-fb:96 goog-remb"], None),
+        ([NUMBERED, "a=rtcp-fb:96 nack"], None),
+        (["a=rtcp-fb:96 transport-cc"], None),
+        ([NUMBERED.replace(":4 ", ":15 "), "a=rtcp-fb:96 transport-cc"], None),
+        ([NUMBERED.replace(":4 ", ":444 "), "a=rtcp-fb:96 transport-cc"], None),
+    ],
+)
+def test_feedback_about_the_whole_transport_counts_where_there_is_no_other(
+    lines: list[str], transport_id: int | None
+) -> None:
+    sdp = "\r\n".join(["v=0", "m=video 9 UDP/TLS/RTP/SAVPF 96 97", "a=mid:0", *lines, ""])
+    (section,) = read_description(sdp).sections
+    assert section.transport_id == transport_id

@@ -103,3 +103,39 @@ class AnyLife(RuleBasedStateMachine):
 
 TestAnyLife = AnyLife.TestCase
 TestAnyLife.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def asks_while_heard(hear):
+    """Step for 100 s a consent that is answered; `hear(now_s)` tells when something last came in. Return the asks."""
+    consent, now_s, asks = Consent(0.0, TIMINGS), 0.0, []
+    while now_s < 100:
+        step = consent.step(now_s, hear(now_s))
+        if step.ask:
+            asks.append(now_s)
+            consent.confirm(now_s + 0.05)
+        now_s += max(step.wait_s, 0.06)
+    return asks
+
+
+def test_a_path_over_which_reports_come_is_asked_as_seldom_as_the_standard_says():
+    asks = asks_while_heard(lambda now_s: now_s - now_s % 1.0)
+    assert 15 < len(asks) < 27
+    assert all(3.9 < later - earlier < 6.3 for earlier, later in itertools.pairwise(asks))
+
+
+def test_a_path_that_falls_silent_is_lost_as_soon_as_one_that_always_was():
+    for silent_s in (0.5, 2.0, 3.7):
+        consent = Consent(0.0, TIMINGS)
+        lost, now_s = None, 0.0
+        while lost is None:
+            step = consent.step(now_s, min(now_s, silent_s))
+            lost = now_s if step.just_lost else None
+            now_s += max(step.wait_s, 0.001)
+        assert silent_s + CONSENT_LOST_S <= lost <= silent_s + CONSENT_LOST_S + 0.51
+
+
+def test_what_comes_in_is_no_consent():
+    consent, now_s = Consent(0.0, TIMINGS), 0.0
+    while not consent.is_expired:
+        now_s += max(consent.step(now_s, now_s).wait_s, 0.001)
+    assert CONSENT_EXPIRES_S <= now_s <= CONSENT_EXPIRES_S + 1

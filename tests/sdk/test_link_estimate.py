@@ -16,7 +16,7 @@ SSRC = 7
 
 
 class Receiver:
-    """Reports every STEP_S what came of 1000-byte packets over a link of `capacity_bps`, which loses what is too much."""
+    """Reports every STEP_S what came of 1000-byte packets over a link that takes `capacity_bps` and loses the rest."""
 
     def __init__(self, *, capacity_bps: float = float("inf"), estimates: bool = True) -> None:
         self.estimate = LinkEstimate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -202,3 +203,30 @@ async def test_after_stop_nothing_leaves(far: Far) -> None:
 
     assert len(far.packets) == count
     assert sender.is_idle
+
+
+async def test_every_packet_has_a_transport_wide_number_repeats_too() -> None:
+    raw: list[bytes] = []
+
+    class RawFar(Far):
+        def send_one(self, packet: bytes) -> bool:
+            raw.append(self._rx.unprotect(packet))
+            return True
+
+    far, numbers, asked = RawFar(), itertools.count(65535), []
+
+    def number(packets: int, size_bytes: int) -> int:
+        asked.append((packets, size_bytes))
+        first, *_ = (next(numbers) for _ in range(packets))
+        return first & 0xFFFF
+
+    sender = PictureSender(
+        far.tx, lambda: far, ssrc=SSRC, first_sequence=100, rtx=RTX, on_dropped=lambda: None, number=number
+    )
+    fmt = FORMAT._replace(send_time_id=None, transport_id=7)
+    images = build_images([b"a" * 50, b"b" * 50], fmt)
+    sender.send(images, 0, is_key=True)
+    sender.resend(100)
+
+    assert [packet[16:20] for packet in raw] == [b"\x71\xff\xff\0", b"\x71\0\0\0", b"\x71\0\1\0"]
+    assert [packets for packets, _ in asked] == [2, 1]

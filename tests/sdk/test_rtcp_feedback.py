@@ -22,7 +22,8 @@ from metered_realtime import rtcp_feedback as rtcp
 from metered_realtime.rtcp_feedback import ReportBlock, RtcpPart
 
 REPORT = {
-    "ssrc": 7, "fraction_lost": 25, "packets_lost": -3, "highest_sequence": 70_000, "jitter": 90, "lsr": 5, "dlsr": 65_536,
+    "ssrc": 7, "fraction_lost": 25, "packets_lost": -3, "highest_sequence": 70_000, "jitter": 90, "lsr": 5,
+    "dlsr": 65_536,
 }  # fmt: skip
 BLOCK = ReportBlock(7, 25, -3, 70_000, 90, 5, 65_536)
 
@@ -122,7 +123,8 @@ def test_too_short_for_a_source_is_nobody() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\x80\xc9\0", pack("!BBH", 0x80, 201, 9), pack("!BBH", 0x40, 201, 0), pack("!BBHI", 0xA0, 201, 1, 255)]
+    "data",
+    [b"", b"\x80\xc9\0", pack("!BBH", 0x80, 201, 9), pack("!BBH", 0x40, 201, 0), pack("!BBHI", 0xA0, 201, 1, 255)],
 )
 def test_what_is_not_whole_ends_the_list(data: bytes) -> None:
     assert parts(data) == []

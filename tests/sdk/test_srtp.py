@@ -81,3 +81,17 @@ def test_a_later_time_of_sending_is_written_over_that_of_the_image() -> None:
 
     for offset, length in image.places:
         assert receiver.unprotect(bytes(protected[offset : offset + length + 16]))[16:20] == b"\x12\x01\x02\x03"
+
+
+def test_transport_wide_numbers_are_written_into_every_packet() -> None:
+    sender, receiver = sessions(PROFILES["AES-GCM"][0])
+    fmt = PacketFormat(payload_type=96, send_time_id=None, tag_bytes=16, transport_id=5)
+    (image,) = build_images([b"one", b"two"], fmt)
+
+    protected = protect_image(sender, image, 1, 2, 3, transport_sequence=65535)
+
+    packets = [receiver.unprotect(bytes(protected[at : at + length + 16])) for at, length in image.places]
+    assert [packet[12:20] for packet in packets] == [
+        b"\xbe\xde\0\1\x51\xff\xff\0", b"\xbe\xde\0\1\x51\0\0\0",
+    ]  # fmt: skip
+    assert [packet[20:] for packet in packets] == [b"one", b"two"]

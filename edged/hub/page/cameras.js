@@ -77,10 +77,15 @@ export class CameraGrid {
     this.ask();
   }
 
-  /** Take an `edged/watching` message: the answer of a gateway. */
+  /** Take an `edged/watching` message: what a gateway sends from now on. */
   answered(peerId, message) {
-    this.#wishes.answered(peerId, message);
-    for (const tile of this.#of(peerId)) tile.quality = this.#wishes.given(peerId, tile.camera);
+    const tiles = this.#of(peerId);
+    this.#wishes.answered(
+      peerId,
+      message,
+      tiles.map((tile) => tile.camera),
+    );
+    for (const tile of tiles) tile.given(this.#wishes.given(peerId, tile.camera));
   }
 
   /** Ask every gateway for what is shown of its cameras: small pictures in a grid, the full one of a tile alone. */

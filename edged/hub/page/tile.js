@@ -30,10 +30,12 @@ export class Tile {
   #gatewayName = element("small", "gateway");
   #facts = element("small");
   #badge = element("span", "pill");
+  #note = element("span", "note");
   #announced = new Map();
   #isLarge = false;
   #subTroubleAt = -Infinity;
   #ended = "";
+  #givenReason = "";
   #framesBefore = 0;
   #framesPerSecond = 0;
   #newFrameAt = 0;
@@ -55,7 +57,7 @@ export class Tile {
     const cover = element("div", "cover");
     const about = element("div", "about");
     cover.append(this.#title, this.#reason);
-    picture.append(this.#video, cover);
+    picture.append(this.#video, cover, this.#note);
     about.append(this.#name, this.#gatewayName, this.#facts, this.#badge, wide);
     this.root.append(picture, about);
     write(this.#name, camera);
@@ -68,7 +70,7 @@ export class Tile {
     this.connectionState = "";
     this.wish = this.quality = "main";
     this.#announced.clear();
-    this.#ended = "";
+    this.#ended = this.#givenReason = "";
   }
 
   get isLarge() {
@@ -125,6 +127,18 @@ export class Tile {
     this.show(performance.now());
   }
 
+  /** What the gateway sends from now on; with a reason where that is not what was asked for. */
+  given({ quality, reason }) {
+    this.quality = quality;
+    this.#givenReason = reason;
+    this.show(performance.now());
+  }
+
+  /** Why this is the second picture though the main one is wished: "your link is slow". */
+  get note() {
+    return this.quality === "sub" && this.wish === "main" ? this.#givenReason : "";
+  }
+
   get stream() {
     return this.#video.srcObject;
   }
@@ -153,12 +167,13 @@ export class Tile {
     const size = this.width ? `${this.width}×${this.height}` : "";
     const rate = this.#framesPerSecond ? ` · ${Math.round(this.#framesPerSecond)} fps` : "";
     write(this.#facts, state === "live" ? size + rate : "");
+    write(this.#note, state === "live" && this.note ? `second picture: ${this.note}` : "");
   }
 
   summary() {
     const { state, reason } = this.#shown(performance.now());
-    const { camera: name, gateway, quality, width, height, framesDecoded } = this;
-    return { name, gateway, state, reason, quality, width, height, framesDecoded };
+    const { camera: name, gateway, quality, note, width, height, framesDecoded } = this;
+    return { name, gateway, state, reason, quality, note, width, height, framesDecoded };
   }
 
   /** What the tile may claim. A picture that stands still is never called live. */

@@ -1,7 +1,10 @@
-// What this page asks of the gateways: which picture of which camera, told when it changes.
+// What this page asks of the gateways, told when it changes, and what they send: which picture of which camera, and why.
+
+import { text } from "./dom.js";
 
 const TYPE = "edged/watch";
 const QUALITIES = new Set(["main", "sub", "none"]);
+const NOTHING_SAID = { quality: "main", reason: "" };
 
 /** Only those who introduced themselves as gateways are asked; all others send what they send. */
 export class Wishes {
@@ -16,18 +19,19 @@ export class Wishes {
     this.#gateways.delete(peerId);
   }
 
-  /** Take an `edged/watching`: what the gateway sends from now on. */
-  answered(peerId, message) {
+  /** Take an `edged/watching`: what the gateway sends from now on of these cameras. Also comes without being asked for. */
+  answered(peerId, message, cameras) {
     const gateway = this.#gateways.get(peerId);
     if (!gateway || !message.cameras || typeof message.cameras !== "object") return;
-    for (const [camera, quality] of Object.entries(message.cameras)) {
-      if (gateway.asked.has(camera) && QUALITIES.has(quality)) gateway.given.set(camera, quality);
+    for (const camera of cameras) {
+      const quality = Object.hasOwn(message.cameras, camera) ? message.cameras[camera] : undefined;
+      if (QUALITIES.has(quality)) gateway.given.set(camera, { quality, reason: text(message.reasons?.[camera], 200) });
     }
   }
 
-  /** The quality that a gateway sends of a camera, as far as it is known: "main", unless it was asked and answered. */
+  /** What a gateway sends of a camera, as far as it is known: the main picture, unless it says something else. */
   given(peerId, camera) {
-    return this.#gateways.get(peerId)?.given.get(camera) ?? "main";
+    return this.#gateways.get(peerId)?.given.get(camera) ?? NOTHING_SAID;
   }
 
   /** Ask for what is wished of a gateway's cameras, if it is not what it was asked for last. */

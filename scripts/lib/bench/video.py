@@ -21,7 +21,7 @@ from typing import Self
 
 from scripts.lib.bench.report import print_report
 from scripts.lib.bench.viewing import servers
-from scripts.lib.bench.viewing.audience import direct_client
+from scripts.lib.bench.viewing.audience import ViewerError, direct_client
 from scripts.lib.bench.viewing.camera import bench_camera
 from scripts.lib.bench.viewing.levels import rows_of
 from scripts.lib.bench.viewing.marks import OURS, STOCK, Measured, marks_of
@@ -89,7 +89,7 @@ async def measure(effort: Effort, peers: Sequence[Peer], port: int) -> Measured:
             restarts = name == OURS and found.restart is None
             try:
                 await visit.measure(starts[name], restarts=restarts)
-            except (OSError, ChildError) as error:
+            except (OSError, ChildError, ViewerError) as error:
                 if name in (OURS, STOCK):
                     raise
                 print(f"bench video: {name} could not be measured: {error}", file=sys.stderr)

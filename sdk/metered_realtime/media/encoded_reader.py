@@ -112,7 +112,8 @@ class EncodedReader(MediaStreamTrack):
         queue, sink = self._queue, self._sink
         if sink is not None and queue.lets_pass(shared):
             self.arrived_s = shared.arrived_s
-            sink(shared, self._ticks(shared), True)
+            self._last_90k = ticks = shared.pts_90k if self._floor_90k is None else self._ticks(shared)
+            sink(shared, ticks, True)
         elif shared.is_key and queue.in_burst:
             queue.start((shared,))  # nothing before a key frame is worth a newcomer's time
             self._arrived.set()

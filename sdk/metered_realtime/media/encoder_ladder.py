@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import av
 
@@ -19,15 +19,24 @@ class Rung:
     pixel_formats: tuple[str, ...]
 
 
-def ladder(settings: EncoderSettings, hardware: Callable[[], Trial | None]) -> list[Rung]:
-    """Return what to try, in this order. `hardware` is asked, and may take its time, only where it is to be found."""
+class Hardware(Protocol):
+    """Who knows which encoders of hardware work; asking may take its time."""
+
+    def choice(self) -> Trial | None:
+        """The best one; None where there is none."""
+
+    def named(self, encoder: str) -> Trial | None:
+        """The one that somebody wants; None where it does not work."""
+
+
+def ladder(settings: EncoderSettings, hardware: Hardware) -> list[Rung]:
+    """Return what to try, in this order. No encoder of hardware is opened that has not been tried elsewhere."""
     known = [name for name in SOFTWARE_ENCODERS[settings.codec] if name in av.codecs_available]
     rungs = [Rung(name, PIXEL_FORMATS[:1]) for name in known or SOFTWARE_ENCODERS[settings.codec][:1]]
-    if settings.encoder == AUTO_ENCODER:
-        found = hardware() if settings.codec == "H264" else None
-        return rungs if found is None else [Rung(found.candidate.encoder, (found.pixel_format,)), *rungs]
-    if settings.encoder is None:
+    wanted = settings.encoder
+    if wanted is None or settings.codec != "H264":
         return rungs
-    if settings.encoder in SOFTWARE_ENCODERS[settings.codec]:
-        return [Rung(settings.encoder, PIXEL_FORMATS[:1]), *(r for r in rungs if r.encoder != settings.encoder)]
-    return [Rung(settings.encoder, PIXEL_FORMATS), *rungs]
+    if wanted in SOFTWARE_ENCODERS[settings.codec]:
+        return [Rung(wanted, PIXEL_FORMATS[:1]), *(rung for rung in rungs if rung.encoder != wanted)]
+    found = hardware.choice() if wanted == AUTO_ENCODER else hardware.named(wanted)
+    return rungs if found is None else [Rung(found.candidate.encoder, (found.pixel_format,)), *rungs]

@@ -125,7 +125,9 @@ class H264Assembler:
             for nal in self._payloads.push(packet.payload) if packet.payload else ():
                 self._add(nal, out)
                 if len(out) > _MAX_UNITS_A_PACKET:
-                    raise PayloadError(f"a packet ends more than {_MAX_UNITS_A_PACKET} pictures")
+                    self._bad_packets += 1
+                    self._drop()
+                    break
         except PayloadError as error:
             self._spoiled(error)
         if packet.marker and not self._marker_lies:

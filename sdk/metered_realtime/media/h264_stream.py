@@ -72,7 +72,7 @@ class H264Stream:
             self._finish(pictures)
         self._slices += kind in _SLICES
         self._nals.append(nal)
-        self._bytes += len(nal)
+        self._bytes += len(_CODE) + len(nal)
 
     def _finish(self, pictures: list[bytes]) -> None:
         pictures.append(h264.join_annex_b(self._nals))

@@ -24,6 +24,8 @@ SEARCH_S = 25.0
 # An encoder that failed at work is left alone for so long: others of its kind may hold the device.
 _REST_S = 600.0
 _MAX_REASON = 200
+# How often it is looked whether there still is a program to search for.
+_LOOK_S = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +45,9 @@ class HardwareEncoders:
         self._clock = clock
         self._lock = threading.Lock()
         self._search: EncoderSearch | None = None
+        self._named: dict[str, Trial] = {}
+        # Not under the same lock: who has to do without an encoder does not wait for somebody's search.
+        self._failures = threading.Lock()
         self._failed_s: dict[str, float] = {}
 
     def search(self) -> EncoderSearch:
@@ -54,17 +59,29 @@ class HardwareEncoders:
 
     def choice(self) -> Trial | None:
         """Return the encoder to use now; None where software has to do it."""
-        found = self.search().found
-        if found is None:
-            return None
+        return self._rested(self.search().found)
+
+    def named(self, encoder: str) -> Trial | None:
+        """Return an encoder that is asked for by name, tried once; None where it does not work, as the log says."""
         with self._lock:
-            failed_s = self._failed_s.get(found.candidate.encoder)
-        return None if failed_s is not None and self._clock() - failed_s < _REST_S else found
+            if encoder not in self._named:
+                trial = self._named[encoder] = self._try_out(Candidate(encoder, ""), TRIAL_S)
+                if not trial.pixel_format:
+                    _log.warning("the encoder %s is not used: %s; software does it", encoder, trial.reason)
+            trial = self._named[encoder]
+        return self._rested(trial if trial.pixel_format else None)
 
     def failed(self, encoder: str) -> None:
         """It worked and then failed: do not choose it for some minutes."""
-        with self._lock:
+        with self._failures:
             self._failed_s[encoder] = self._clock()
+
+    def _rested(self, found: Trial | None) -> Trial | None:
+        if found is None:
+            return None
+        with self._failures:
+            failed_s = self._failed_s.get(found.candidate.encoder)
+        return None if failed_s is not None and self._clock() - failed_s < _REST_S else found
 
     def _searched(self) -> EncoderSearch:
         end_s = self._clock() + SEARCH_S
@@ -72,7 +89,7 @@ class HardwareEncoders:
         trials: list[Trial] = []
         for candidate in found:
             left_s = end_s - self._clock()
-            if left_s <= 0:
+            if left_s <= 0 or not threading.main_thread().is_alive():
                 trials.append(Trial(candidate, reason="there was no time left to try it"))
                 continue
             trials.append(self._try_out(candidate, min(TRIAL_S, left_s)))
@@ -91,7 +108,8 @@ def look_for_devices() -> tuple[tuple[Candidate, ...], tuple[str, ...]]:
 
 
 def _forbidden(paths: Iterable[str]) -> list[str]:
-    return [f"{path} may not be opened by this user" for path in paths if not os.access(path, os.R_OK | os.W_OK)]
+    closed = (path for path in paths if not os.access(path, os.R_OK | os.W_OK))
+    return [f'{path} may not be opened by this user: add the user to the group "render" or "video"' for path in closed]
 
 
 def try_in_process(candidate: Candidate, within_s: float) -> Trial:
@@ -109,20 +127,29 @@ def try_in_process(candidate: Candidate, within_s: float) -> Trial:
         )
     except OSError as error:
         return Trial(candidate, reason=f"it cannot be tried: {error.strerror}")
-    try:
-        said, complaint = process.communicate(timeout=within_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        # A process that its driver holds in the kernel does not even end by that; it is left behind.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=1.0)
+    said = _heard(process, within_s)
+    if said is None:
         return Trial(candidate, reason=f"it gave no picture within {within_s:.0f} s")
-    if process.returncode == 0 and said.strip():
-        return Trial(candidate, pixel_format=said.split()[-1])
+    words, complaint = said
+    if process.returncode == 0 and words.strip():
+        return Trial(candidate, pixel_format=words.split()[-1])
     if process.returncode < 0:
         return Trial(candidate, reason=f"it crashed (signal {-process.returncode})")
     lines = [line for line in complaint.splitlines() if line.strip()] or ["it failed"]
     return Trial(candidate, reason="".join(letter for letter in lines[-1] if letter.isprintable())[:_MAX_REASON])
+
+
+def _heard(process: subprocess.Popen[str], within_s: float) -> tuple[str, str] | None:
+    """Return what it wrote; None where it did not end in time, or our own program ended before, and it was killed."""
+    end_s = time.monotonic() + within_s
+    while (left_s := end_s - time.monotonic()) > 0 and threading.main_thread().is_alive():
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=min(left_s, _LOOK_S))
+    process.kill()
+    # A process that its driver holds in the kernel does not even end by that; it is left behind.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=1.0)
+    return None
 
 
 HARDWARE = HardwareEncoders()

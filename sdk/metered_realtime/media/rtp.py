@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import NamedTuple
 
 from metered_realtime.media.access_unit import CLOCK_RATE
 
 _HEADER_BYTES = 12
+_HEADER = Struct(">BBHII")
+_PLAIN = 0x80  # version 2, and nothing between this header and the payload, or behind it
 _MAX_MISORDER = 100
 _HALF_CLOCK = 1 << 31
 _CLOCK_WRAP = 1 << 32
@@ -33,7 +36,9 @@ def parse_rtp(data: bytes) -> RtpPacket | None:
     """Read one RTP packet; None for anything that is not a whole, well-formed one."""
     if len(data) < _HEADER_BYTES or data[0] >> 6 != 2:
         return None
-    first = data[0]
+    first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(data)
+    if first == _PLAIN:
+        return RtpPacket(second > 0x7F, second & 0x7F, sequence, timestamp, ssrc, data[_HEADER_BYTES:])
     start = _HEADER_BYTES + 4 * (first & 0x0F)
     end = len(data)
     if first & 0x10:
@@ -47,14 +52,10 @@ def parse_rtp(data: bytes) -> RtpPacket | None:
         end -= padding
     if start > end:
         return None
-    return RtpPacket(
-        bool(data[1] & 0x80),
-        data[1] & 0x7F,
-        int.from_bytes(data[2:4]),
-        int.from_bytes(data[4:8]),
-        int.from_bytes(data[8:12]),
-        data[start:end],
-    )
+    return RtpPacket(second > 0x7F, second & 0x7F, sequence, timestamp, ssrc, data[start:end])
+
+
+_IN_ORDER = (True, False)
 
 
 class SequenceWatch:
@@ -74,9 +75,10 @@ class SequenceWatch:
 
     def accept(self, sequence: int) -> tuple[bool, bool]:
         """Return (use this packet, something is missing before it)."""
-        if self._expected is None or sequence == self._expected:
-            self._advance(sequence)
-            return True, False
+        if sequence == self._expected or self._expected is None:
+            self._expected = (sequence + 1) & 0xFFFF
+            self._restart = None
+            return _IN_ORDER
         ahead = (sequence - self._expected) & 0xFFFF
         if ahead < 0x8000:
             self.lost_packets += ahead

@@ -21,7 +21,7 @@ _MARKER = 0x80
 MAX_PACKETS = 32
 
 SEND_TIME_OFFSET = 17
-"""Where abs-send-time is in a packet that has it."""
+"""Where abs-send-time is in a packet that has it, or the transport-wide sequence number."""
 
 _SEGMENT = Struct("=H")
 HEADER_REST = Struct(">HII")
@@ -32,17 +32,20 @@ class PacketFormat(NamedTuple):
     """What viewers must have in common to share an image.
 
     `send_time_id`: id of the abs-send-time extension they agreed on, or None. `tag_bytes`: what SRTP appends (16 with
-    AES-GCM, 10 with AES-CM and SHA1_80; RFC 7714, RFC 5764).
+    AES-GCM, 10 with AES-CM and SHA1_80; RFC 7714, RFC 5764). `transport_id`: id of the transport-wide sequence number,
+    which then is in the place of abs-send-time.
     """
 
     payload_type: int
     send_time_id: int | None
     tag_bytes: int
+    transport_id: int | None = None
 
     @property
     def header_bytes(self) -> int:
         """Bytes before the payload."""
-        return HEADER_BYTES + (0 if self.send_time_id is None else _EXTENSION_BYTES)
+        has_extension = self.send_time_id is not None or self.transport_id is not None
+        return HEADER_BYTES + (_EXTENSION_BYTES if has_extension else 0)
 
 
 class Run(NamedTuple):
@@ -91,6 +94,9 @@ def _image(parts: Sequence[bytes]) -> PacketImage:
 
 
 def _header(fmt: PacketFormat, send_time_24: int, *, marker: int) -> bytes:
+    if fmt.transport_id is not None:
+        extension = _EXTENSION_PROFILE.to_bytes(2) + b"\x00\x01" + bytes((fmt.transport_id << 4 | 1, 0, 0, 0))
+        return bytes((0x90, marker | fmt.payload_type)) + bytes(HEADER_BYTES - 2) + extension
     if fmt.send_time_id is None:
         return bytes((0x80, marker | fmt.payload_type)) + bytes(HEADER_BYTES - 2)
     extension = _EXTENSION_PROFILE.to_bytes(2) + b"\x00\x01" + bytes((fmt.send_time_id << 4 | 2,))

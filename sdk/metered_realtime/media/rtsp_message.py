@@ -77,6 +77,11 @@ class RtspParser:
         self._pieces: list[bytes] = []
         self._held_bytes = self._needed_bytes = 0
 
+    @property
+    def held_bytes(self) -> int:
+        """What waits for the rest of its item."""
+        return self._held_bytes if self._pieces else 0
+
     def receive_data(self, data: bytes) -> list[RtspItem]:
         """Take the next bytes of the connection. Raises RtspFormatError."""
         if self._pieces:

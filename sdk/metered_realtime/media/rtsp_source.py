@@ -17,6 +17,7 @@ from metered_realtime.media.rtsp_setup import RTSP_TRANSPORTS, RtspTransport
 from metered_realtime.media.rtsp_tls import RtspTls
 from metered_realtime.media.rtsp_url import parse_rtsp_url
 from metered_realtime.media.source_sink import SourceSink
+from metered_realtime.media.taken import mark_taken
 
 
 class RtspSource:
@@ -65,7 +66,7 @@ class RtspSource:
                 decoders.append(AudioDecoder(client.audio))
             for decoder in decoders:
                 for frame in decoder.decode(sound):
-                    sink.frame(frame)
+                    sink.frame(mark_taken(frame, sound.taken_s))
 
         on_audio = play if "audio" in sink.kinds else None
         client = RtspClient(
@@ -91,7 +92,7 @@ class RtspSource:
         try:
             async for unit in client.access_units():
                 for frame in await loop.run_in_executor(executor, decoder.decode, unit):
-                    sink.frame(frame)
+                    sink.frame(mark_taken(frame, unit.taken_s))
         finally:
             executor.shutdown(wait=False)
 

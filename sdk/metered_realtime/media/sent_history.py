@@ -24,9 +24,9 @@ class SentPicture(NamedTuple):
 
 
 class SentHistory:
-    """Pictures of the last `keep_s`, and in any case back to the last key frame; never more than the bounds."""
+    """Pictures of the last `keep_s` at least, and back to the last key frame; never more than the bounds."""
 
-    __slots__ = ("_bytes", "_keep_s", "_keys", "_max_bytes", "_max_packets", "_packets", "_pictures")
+    __slots__ = ("_bytes", "_keep_s", "_keys", "_look_s", "_max_bytes", "_max_packets", "_packets", "_pictures")
 
     def __init__(self, *, keep_s: float = 1.0, max_bytes: int = 4 * 1024 * 1024, max_packets: int = 8192) -> None:
         self._keep_s = keep_s
@@ -34,28 +34,34 @@ class SentHistory:
         self._max_packets = max_packets
         self._pictures: deque[tuple[PacketImage, int, int, float, bool]] = deque()
         self._bytes = self._packets = self._keys = 0
+        self._look_s = 0.0
 
     def __len__(self) -> int:
         return len(self._pictures)
 
     def add(self, image: PacketImage, first_sequence: int, timestamp: int, sent_s: float, *, is_key: bool) -> None:
         """Note what was sent, as `SentPicture` has it; forget what is too old or too much."""
-        pictures = self._pictures
-        # A plain tuple, and no call: this runs for every viewer and picture.
-        pictures.append((image, first_sequence, timestamp, sent_s, is_key))
+        # A plain tuple, and a look at the oldest now and then only: this runs for every viewer and picture.
+        self._pictures.append((image, first_sequence, timestamp, sent_s, is_key))
         self._bytes += len(image.data)
         self._packets += len(image.places)
         self._keys += is_key
+        if sent_s >= self._look_s or self._bytes > self._max_bytes or self._packets > self._max_packets:
+            self._look_s = sent_s + self._keep_s / 4
+            self._forget(sent_s)
+
+    def _forget(self, now_s: float) -> None:
+        pictures = self._pictures
         while len(pictures) > 1:
-            oldest, _, _, oldest_s, oldest_is_key = pictures[0]
+            image, _, _, sent_s, is_key = pictures[0]
             is_too_much = self._bytes > self._max_bytes or self._packets > self._max_packets
-            is_last_key = oldest_is_key and self._keys == 1
-            if not is_too_much and (is_last_key or sent_s - oldest_s <= self._keep_s):
+            is_last_key = is_key and self._keys == 1
+            if not is_too_much and (is_last_key or now_s - sent_s <= self._keep_s):
                 break
             pictures.popleft()
-            self._bytes -= len(oldest.data)
-            self._packets -= len(oldest.places)
-            self._keys -= oldest_is_key
+            self._bytes -= len(image.data)
+            self._packets -= len(image.places)
+            self._keys -= is_key
 
     def find(self, sequence: int) -> tuple[SentPicture, int] | None:
         """Return the picture a packet belongs to and the packet's place in it; None if it is not kept."""

@@ -12,6 +12,7 @@ import av
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from metered_realtime.media.encoded_reader import EncodedReader, SharedUnit, UnitSink, stamped_copy
+from metered_realtime.media.taken import taken_s
 from metered_realtime.media.timeline import AUDIO_RATE, VIDEO_RATE, to_ticks
 
 
@@ -89,7 +90,7 @@ class SenderTrack(MediaStreamTrack):
                     self._reader = None
                 continue
             if reader is self._reader:
-                self.taken_s = getattr(reader, "taken_s", None)
+                self.taken_s = getattr(reader, "taken_s", None) or taken_s(item)
                 return self._placed(item)
         raise MediaStreamError
 

@@ -16,7 +16,8 @@ from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.encoded import EncodedVideoSource
 from metered_realtime.media.fanout import ReaderQueue
 from metered_realtime.media.player_track import PlayerTrack
-from metered_realtime.media.timeline import AUDIO_RATE, VIDEO_RATE, Timeline, to_ticks
+from metered_realtime.media.taken import taken_s
+from metered_realtime.media.timeline import AUDIO_RATE, MAX_DRIFT_S, VIDEO_RATE, Timeline, to_ticks
 
 _VIDEO_TIME_BASE = Fraction(1, VIDEO_RATE)
 
@@ -34,7 +35,11 @@ class SourceClock:
 
     def place(self, frame: Any) -> None:
         """Stamp an `av` frame, in place; sound in samples of its own rate."""
-        now_s = self._clock() - self._begun_s
+        now_s = self._clock()
+        made_s = taken_s(frame)
+        if made_s is not None:  # bounded: what is told anew in mid-stream must not make a line of time begin anew
+            now_s = max(made_s, now_s - MAX_DRIFT_S / 2)
+        now_s -= self._begun_s
         if isinstance(frame, av.AudioFrame):
             rate = frame.sample_rate
             if rate != self._audio_rate:

@@ -156,7 +156,6 @@ class ControlRange:
     maximum: int
     step: int
     default: int
-    is_disabled: bool
 
 
 def empty_capability() -> bytearray:
@@ -254,11 +253,11 @@ def control_question(control_id: int, *, is_next: bool = False) -> bytearray:
     return bytearray(_QUERY.pack(control_id | (_CONTROL_NEXT if is_next else 0), 0, b"", 0, 0, 0, 0, 0, 0, 0))
 
 
-def read_control_range(data: bytes | bytearray) -> ControlRange:
-    """Read the answer to QUERYCTRL."""
+def read_control_range(data: bytes | bytearray) -> tuple[ControlRange, bool]:
+    """Read the answer to QUERYCTRL: the control, and whether it can be used now."""
     number, kind, name, minimum, maximum, step, default, flags = _QUERY.unpack(data)[:8]
     text, known = _text(name), CONTROL_KINDS.get(kind, "")
-    return ControlRange(number, text, known, minimum, maximum, step, default, bool(flags & _CONTROL_DISABLED))
+    return ControlRange(number, text, known, minimum, maximum, step, default), not flags & _CONTROL_DISABLED
 
 
 def control(control_id: int, value: int = 0) -> bytearray:

@@ -23,16 +23,9 @@ class ControlError(SourceError):
 
 
 @dataclass(frozen=True, slots=True)
-class CameraControl:
+class CameraControl(v4l2.ControlRange):
     """One control; `value` is None where it cannot be read, as that of a button."""
 
-    id: int
-    name: str
-    kind: str
-    minimum: int
-    maximum: int
-    step: int
-    default: int
     value: int | None
 
     @property
@@ -122,11 +115,11 @@ def _controls(kernel: V4l2System, fd: int) -> dict[int, CameraControl]:
             kernel.ioctl(fd, v4l2.VIDIOC_QUERYCTRL, answer)
         except OSError:
             break
-        told = v4l2.read_control_range(answer)
+        told, is_usable = v4l2.read_control_range(answer)
         if told.id <= after:
             break
         after = told.id
-        if told.kind and not told.is_disabled:
+        if told.kind and is_usable:
             value = None if told.kind == _BUTTON else _value(kernel, fd, told.id)
             found[told.id] = CameraControl(
                 told.id, told.name, told.kind, told.minimum, told.maximum, told.step, told.default, value

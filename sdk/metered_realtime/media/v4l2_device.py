@@ -128,7 +128,7 @@ class V4l2Device:
     def makes_key_frames(self) -> bool:
         """Whether its own encoder can be told to make a key frame now."""
         answer = v4l2.control_question(v4l2.CID_FORCE_KEY_FRAME)
-        return self._try(v4l2.VIDIOC_QUERYCTRL, answer) and not v4l2.read_control_range(answer).is_disabled
+        return self._try(v4l2.VIDIOC_QUERYCTRL, answer) and v4l2.read_control_range(answer)[1]
 
     def force_key_frame(self) -> bool:
         """Let the next picture be one that needs no other; False where it does not."""

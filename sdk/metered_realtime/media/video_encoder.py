@@ -89,7 +89,7 @@ class VideoEncoder:
     def _open(self, size: tuple[int, int]) -> None:
         self.close()
         self._held = 0
-        self._rungs = self._rungs or ladder(self._settings, self._hardware.choice)
+        self._rungs = self._rungs or ladder(self._settings, self._hardware)
         while True:
             try:
                 self._open_in_some_format(size)

@@ -52,7 +52,8 @@ class VideoSource(MediaStreamTrack):
     `codec` is `H264` or `VP8`; peers are offered that alone. `fps` and `bitrate_bps` (bits per second) are what the
     encoder plans with: pictures are sent when they are pushed. `max_size` (width, height) scales larger pictures down.
     A newcomer or a receiver that lost pictures gets a key frame at once, others come every `key_frame_interval_s`.
-    `encoder` names another encoder of FFmpeg, such as `h264_v4l2m2m`; where it cannot be opened, software does it.
+    `encoder` names another encoder of FFmpeg, such as `h264_v4l2m2m`, or is `auto`: the hardware of this machine that
+    proves to work. Where there is none, or it fails, software does it.
     Raises ValueError for values no encoder takes.
     """
 

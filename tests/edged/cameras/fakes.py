@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, cast
 
+from edged.cameras.losses import Losses
 from edged.cameras.pictures import Pictures, Road
 from edged.settings import CameraSettings, Secret
 from metered_realtime import (
+    ConnectionReset,
     Data,
     Event,
     FatalError,
@@ -40,7 +42,11 @@ class FakePictures:
         self.video = video
         self.road = road
         self.closed = asyncio.Event()
+        self.lost = Losses()
         self._items: asyncio.Queue[AccessUnit | Exception] = asyncio.Queue()
+
+    def losses(self) -> Losses:
+        return self.lost
 
     def show(self, number: int, *, key: bool = True) -> None:
         self._items.put_nowait(AccessUnit(b"picture", number * 3000, key))
@@ -165,6 +171,13 @@ class FakeRemote:
         self.id = peer_id
         self.metadata = metadata
         self.chosen: list[list[MediaStream]] = []
+        self._handlers: dict[type[Event], Callable[[Any], None]] = {}
+
+    def on(self, kind: type[Event], handler: Callable[[Any], None]) -> None:
+        self._handlers[kind] = handler
+
+    def reset(self) -> None:
+        self._handlers[ConnectionReset](ConnectionReset())
 
     def choose_media(self, media: list[MediaStream]) -> None:
         self.chosen.append(media)

@@ -11,6 +11,7 @@ import pytest
 from aiortc.mediastreams import MediaStreamTrack
 
 from edged.cameras.camera import Camera
+from edged.cameras.losses import TELL_INTERVAL_S, Losses
 from edged.settings import CameraSettings, Secret
 from metered_realtime.media.rtsp import VideoDescription
 from metered_realtime.media.rtsp_errors import RtspAuthError, RtspConnectError, RtspNoVideoError
@@ -266,6 +267,24 @@ async def test_a_new_picture_size_in_mid_stream_is_told_and_the_viewer_stays() -
         assert not life.closed.is_set()
 
 
+async def test_what_is_lost_is_told_to_the_operator_and_not_to_viewers() -> None:
+    source, now_s = FakeSource(), [100.0]
+    async with running(source) as watched:
+        watched.camera._clock = lambda: now_s[0]
+        async with viewer(watched):
+            life = await source.life()
+            life.show(1)
+            await watched.states(2)
+            life.lost = Losses(packets=12)
+            now_s[0] += TELL_INTERVAL_S
+            life.show(2, key=False)
+            life.show(3)
+            await asyncio.sleep(0.01)
+            told = "live, 1280x720, H264 Constrained Baseline, lost: 12 packets from the camera"
+            assert watched.reports[-1] == ("live", told)
+            assert watched.statuses.empty()
+
+
 async def test_a_newcomer_to_a_closed_camera_is_shown_no_old_picture() -> None:
     source = FakeSource()
     async with running(source) as watched:
@@ -400,4 +419,3 @@ async def test_a_viewer_that_cannot_decode_gets_a_key_frame_or_the_last_group_ag
             assert (await asyncio.wait_for(reader.recv(), 5)).pts == 1, "again, a tick later"
         reader.stop()
         await asyncio.wait_for(life.closed.wait(), 5)
-        assert not watched.camera._want_key_frame(), "it is closed"

@@ -222,6 +222,15 @@ async def test_a_viewer_on_a_thin_link_gets_the_second_picture_until_it_is_wide_
         assert len(channel.peer.remotes["p2"].chosen) == 1, "nothing of it touches another viewer"
 
 
+async def test_a_new_connection_to_a_viewer_is_not_taken_for_thin() -> None:
+    async with joined() as channel:
+        channel.peer.come("p1")
+        channel.peer.link("p1", is_thin=True)
+        assert (await channel.answer())[1]["cameras"]["yard"] == "sub"
+        channel.peer.remotes["p1"].reset()
+        assert (await channel.answer())[1]["cameras"]["yard"] == "main"
+
+
 async def test_a_second_picture_that_cannot_be_had_is_not_waited_for() -> None:
     async with joined() as channel:
         channel.peer.come("p1")

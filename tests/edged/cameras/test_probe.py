@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 
+from edged.cameras.local_sources import v4l2_pictures
 from edged.cameras.probe import probe
 from edged.settings import CameraSettings, Secret
 from metered_realtime.media.rtsp_errors import RtspConnectError, RtspNoVideoError
 from tests.edged.cameras.clips import film
 from tests.edged.cameras.fakes import FakeSource
+from tests.edged.cameras.onvif_service import PASSWORD, USER, OnvifService
 from tests.sdk.media.camera_process import camera
-from tests.sdk.media.fake_camera import FakeCamera, FakeSystem
+from tests.sdk.media.fake_camera import CAPTURE_MPLANE, STREAMING, FakeCamera, FakeSystem
 
 
 def settings(source: str = "rtsp://cam/1", **options: Any) -> CameraSettings:
@@ -65,3 +67,52 @@ async def test_a_local_camera_is_told_with_what_would_be_taken() -> None:
     assert told.facts["device"]["taken"]["format"] == "YUYV"
     told = await probe(settings(f"v4l2:{path}"), within_s=0.1)
     assert told.browsers == "unreachable"
+
+
+async def test_a_local_camera_without_h264_is_encoded_to_see_whether_that_works() -> None:
+    camera = FakeCamera({"YUYV": [(64, 48, [30])]})
+    camera.give(bytes(64 * 48 * 2))
+    system = FakeSystem({"/dev/video0": camera})
+    asked = settings("v4l2:/dev/video0", width=64, height=48)
+
+    def open_source(given: CameraSettings, road: Any = "as it is") -> Any:
+        return v4l2_pictures("/dev/video0", given, encode=road != "as it is", system=system)
+
+    told = await probe(asked, within_s=0.5, open_source=open_source, system=system)
+    assert (told.browsers, told.facts["encoded"]["road"]) == ("encoded", "encoded by libx264")
+    assert told.facts["device"]["formats"] == {"YUYV": "encoded here"}
+    assert told.facts["encoder"]["asked_for"] == "auto"
+    camera.caps = CAPTURE_MPLANE | STREAMING
+    told = await probe(asked, within_s=0.5, open_source=open_source, system=system)
+    assert (told.browsers, told.facts["device"]["taken"]) == ("refused", None)
+    assert "separate planes" in told.facts["device"]["fault"]
+    assert "and it cannot be encoded here: the camera /dev/video0 gives its pictures in separate planes" in told.reason
+
+
+@pytest.mark.system
+async def test_of_a_camera_without_h264_its_own_coding_and_the_other_road_are_told() -> None:
+    with camera() as process:
+        told = await probe(settings(process.url("/h265"), encoder="software"), within_s=3)
+        assert (told.facts["codec"], told.facts["profile"], told.facts["width"]) == ("H265", "Main", 320)
+        assert told.facts["gop_pictures"] == 10
+        assert (told.browsers, told.facts["offers"]) == ("encoded", ["H265"])
+        assert told.facts["encoded"] == {
+            "road": "encoded by libx264", "width": 320, "height": 240, "profile": "Constrained Baseline",
+        }  # fmt: skip
+        assert "Firefox      H.264 encoded here (has no H.265" in told.as_text()
+        refused = await probe(settings(process.url("/h265"), transcode="never"), within_s=3)
+        assert "Safari       nothing" in refused.as_text()
+
+
+@pytest.mark.system
+async def test_what_comes_of_asking_by_onvif_is_told() -> None:
+    login = {"username": USER, "password": Secret(PASSWORD)}
+    async with OnvifService() as service:
+        with camera("--digest", f"{USER}:{PASSWORD}") as process:
+            told = await probe(settings(process.url(), onvif=service.address, **login), within_s=0.5)
+            assert told.facts["onvif"]["profile"] == "main & 1"
+            assert 0 <= told.facts["onvif"]["key_frame_ms"] < 3000
+            assert service.tokens == ["main & 1"]
+            service.faults["GetProfiles"] = "NotAuthorized"
+            told = await probe(settings(process.url(), onvif=service.address, **login), within_s=0.5)
+            assert (told.browsers, told.facts["onvif"]["reason"]) == ("as it is", "it refused the login")

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
-from edged.cameras.qualities import Qualities, sub_settings
+from collections.abc import Callable
+
+from edged.cameras.qualities import SUB_AGAIN_S, Qualities, sub_settings
 from edged.cameras.watch_messages import Quality
 from edged.settings import CameraSettings, Secret
 from tests.edged.cameras.fakes import FakeSource, settings
 
 
-def qualities(given: CameraSettings, changed: list[Quality] | None = None) -> Qualities:
+def qualities(
+    given: CameraSettings, changed: list[Quality] | None = None, clock: Callable[[], float] = lambda: 0.0
+) -> Qualities:
     return Qualities(
         given,
         report=lambda _name: lambda _state, _detail: None,
         on_status=(changed if changed is not None else []).append,
         open_source=FakeSource().open,
+        clock=clock,
     )
 
 
@@ -50,3 +55,18 @@ def test_it_says_which_of_both_changed() -> None:
     found.cameras["sub"]._take_report("lost", "gone")
     found.cameras["main"]._take_report("lost", "gone")
     assert changed == ["sub", "main"]
+
+
+def test_a_second_picture_stands_in_for_the_main_one_unless_it_was_in_trouble_a_moment_ago() -> None:
+    now_s = [50.0]
+    found = qualities(settings(sub=Secret("rtsp://192.168.1.20/2")), clock=lambda: now_s[0])
+    assert found.lowerable_bps == 0.0, "it can be had, and of the main one nothing is known yet"
+    assert qualities(settings()).lowerable_bps is None
+    sub = found.cameras["sub"]
+    sub._take_report("lost", "gone")
+    now_s[0] += SUB_AGAIN_S
+    assert found.lowerable_bps is None, "it is in trouble still"
+    sub._take_report("idle", "")
+    assert found.lowerable_bps == 0.0
+    now_s[0] -= 1
+    assert found.lowerable_bps is None

@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from edged.cameras.measure import Rates
-from edged.cameras.report import Report, device_facts, judged, shown_source, video_facts
-from metered_realtime.media.v4l2_controls import CameraControl
-from metered_realtime.media.v4l2_formats import CameraMode
+from edged.cameras.report import Report, judged, shown_source, video_facts
 from metered_realtime.media.video_description import VideoDescription
 
 GOOD = VideoDescription("H264", 1280, 720, "Main", "3.1", "4:2:0", "4d401f", False, 8)
+FIREFOX = (
+    "with its OpenH264 plug-in, which it fetches by itself soon after its first start; "
+    "it promises Baseline only, and usually plays this profile too"
+)
 NO_RATES = Rates(None, None, None, None)
 
 
@@ -45,6 +47,10 @@ def test_a_good_camera_is_told_in_lines() -> None:
         "  B-frames  no",
         "  audio     PCMA (sent with audio: pcma), MPEG4-GENERIC (browsers do not play it; encoded with audio: opus)",
         "  browsers  get it as the camera sends it, with no work here",
+        "            Chrome, Edge H.264 as it is",
+        f"            Firefox      H.264 as it is ({FIREFOX})",
+        "            Safari       H.264 as it is",
+        "            Android      H.264 as it is (where the phone decodes H.264 in hardware, as nearly all do)",
     ]
     assert json.loads(json.dumps(told.as_json()))["gop_s"] == 2.0
 
@@ -72,28 +78,48 @@ def test_far_key_frames_and_losses_come_with_advice() -> None:
     assert "size not told" in Report("cam", lonely, "as it is").as_text()
 
 
-def test_a_device_that_would_not_be_taken_has_no_such_line() -> None:
-    device = device_facts("Cam", "uvcvideo", [], [], None)
-    assert "taken" not in Report("v4l2:/dev/video0", {"device": device}, "refused", "no").as_text()
-
-
 def test_what_is_offered_instead_is_listed() -> None:
     assert "offers    H265, PCMA" in Report("cam", {"offers": ["H265", "PCMA"]}, "refused", "no").as_text()
 
 
-def test_a_local_camera_is_told_with_formats_and_controls() -> None:
-    modes = [CameraMode("YUYV", 640, 480, 30.0), CameraMode("YUYV", 1280, 720), CameraMode("H264", 1280, 720, 30.0)]
-    controls = [
-        CameraControl(1, "Brightness", "number", 0, 255, 1, 128, 100),
-        CameraControl(2, "Force Key Frame", "button", 0, 0, 0, 0, None),
+def test_the_road_and_the_encoder_are_told() -> None:
+    encoded = {"road": "encoded by h264_qsv", "width": 1280, "height": 720, "profile": "Constrained Baseline"}
+    tried = [
+        {"encoder": "h264_vaapi", "device": "/dev/dri/renderD128", "reason": "this FFmpeg has no h264_vaapi"},
+        {"encoder": "h264_qsv", "device": "/dev/dri/renderD128", "reason": ""},
     ]
-    device = device_facts("Cam", "uvcvideo", modes, controls, modes[2])
-    assert Report("v4l2:/dev/video0", {"device": device}, "as it is").as_text().splitlines()[1:-1] == [
-        "  device    Cam (uvcvideo)",
-        "  YUYV      640x480@30 1280x720",
-        "  H264      1280x720@30",
-        "  taken     H264 1280x720",
-        "  control   brightness: now 100, number 0 to 255, default 128",
-        "  control   force_key_frame: button",
+    encoder = {
+        "asked_for": "auto",
+        "found": "h264_qsv",
+        "tried": tried,
+        "passed_over": ["/dev/video9 cannot be opened"],
+    }
+    text = Report("cam", {"encoded": encoded, "encoder": encoder}, "encoded", "it sends H265").as_text()
+    assert text.splitlines()[1:5] == [
+        "  road      encoded by h264_qsv, 1280x720, H264 Constrained Baseline",
+        "  encoder   h264_vaapi on /dev/dri/renderD128 is not used: this FFmpeg has no h264_vaapi",
+        "  encoder   h264_qsv on /dev/dri/renderD128 works",
+        "  encoder   /dev/video9 cannot be opened",
     ]
-    assert device_facts("Cam", "x", [], [], None)["taken"] is None
+    nothing = {"asked_for": "auto", "found": None, "tried": [], "passed_over": []}
+    assert "software: no device of this machine" in Report("cam", {"encoder": nothing}, "encoded").as_text()
+    assert (
+        "software: none that was tried works"
+        in Report("cam", {"encoder": nothing | {"tried": tried[:1]}}, "encoded").as_text()
+    )
+    named = {"encoder": nothing | {"asked_for": "libx264"}}
+    wrong = {"encoder": nothing | {"asked_for": "h264_rkmpp"}}
+    assert "h264_rkmpp, which does not work here" in Report("cam", wrong, "encoded").as_text()
+    assert "libx264, as the settings say" in Report("cam", named, "encoded").as_text()
+
+
+@pytest.mark.parametrize(
+    ("onvif", "says"),
+    [
+        ({"profile": "m", "key_frame_ms": 40, "reason": ""}, "asked for profile m: a key frame in 40 ms"),
+        ({"profile": "m", "key_frame_ms": None, "reason": ""}, "asked for profile m: no key frame came of it"),
+        ({"profile": None, "key_frame_ms": None, "reason": "it refused the login"}, "of no use: it refused the login"),
+    ],
+)
+def test_what_came_of_asking_by_onvif_is_told(onvif: dict[str, Any], says: str) -> None:
+    assert f"  onvif     {says}" in Report("cam", facts(onvif=onvif), "as it is").as_text()

@@ -105,6 +105,26 @@ def test_a_camera_has_a_sound_track_where_the_settings_promise_one() -> None:
     assert tracks(audio="opus") == ["video", "audio"]
 
 
+async def test_a_camera_that_keeps_silent_says_so_beside_its_picture() -> None:
+    source, reports = FakeSource(), asyncio.Queue[str]()
+    camera = Camera(
+        settings(audio="opus"),
+        report=lambda _state, detail: reports.put_nowait(detail),
+        on_status=lambda: None,
+        open_source=source.open,
+    )
+    running = asyncio.create_task(camera.run())
+    reading = asyncio.create_task(camera.track.open_reader().recv())
+    (await source.life()).show(0)
+    async with asyncio.timeout(5):
+        while not (detail := await reports.get()).startswith("live"):
+            pass
+    assert "; no sound: it is not taken where the picture is encoded here" in detail
+    for task in (reading, running):
+        task.cancel()
+    await asyncio.wait([reading, running])
+
+
 @pytest.mark.system
 @pytest.mark.parametrize(("path", "codec"), [("/alaw", "pcma"), ("/opus", "opus"), ("/aac", "opus")])
 async def test_the_sound_of_a_real_camera_is_passed_through(path: str, codec: str) -> None:

@@ -37,6 +37,16 @@ async def test_every_reader_reads_from_one_source() -> None:
     assert watched.calls == [True, False]
 
 
+def test_it_knows_the_rate_of_its_pictures() -> None:
+    now_s = [0.0]
+    track = CameraTrack(on_demand=lambda _watched: None, clock=lambda: now_s[0])
+    assert track.bps == 0.0
+    for second in range(3):
+        now_s[0] = float(second)
+        track.push(AccessUnit(bytes(1000), second * 90_000, True))
+    assert track.bps == 12_000
+
+
 async def test_what_came_before_the_first_viewer_is_shown_to_it() -> None:
     watched = Watched()
     watched.track.rebase()

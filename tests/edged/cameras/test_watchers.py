@@ -146,9 +146,7 @@ class Site:
 
     def __init__(self) -> None:
         self.lowerable = {"yard": 4e6, "barn": 2e6}
-        self.watchers = Watchers(
-            {"yard": True, "barn": True, "gate": False}, lowerable=self.lowerable.get, waits=WAITS
-        )
+        self.watchers = Watchers({"yard": True, "barn": True, "gate": False}, lowerable=self.lowerable.get, waits=WAITS)
         self.watchers.arrived("p1")
         self.watchers.arrived("p2")
         self.now_s = 50.0

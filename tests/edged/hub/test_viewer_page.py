@@ -32,7 +32,7 @@ STRANGE: list[Any] = [
     {"type": "edged/camera"}, {"type": "edged/camera", "camera": 1, "state": "live"},
     {"type": "edged/camera", "camera": "c", "state": "constructor"},
     {"type": "edged/watching", "cameras": {"c": "sub"}}, {"type": "edged/gateway"}, {"type": "edged/watching"},
-    {"type": "edged/watching", "cameras": {"yard": {}, "c": "x"}},
+    {"type": "edged/watching", "cameras": {"yard": {}, "c": "x"}, "reasons": 1},
 ]  # fmt: skip
 
 
@@ -169,6 +169,25 @@ async def test_picture_stays_while_the_hub_is_away(viewer: Viewer, hub: RunningH
     await viewer.page.wait_for("return edgedViewer.state() === 'reconnecting'")
     after = await viewer.frames_above("yard", before.frames + 20)
     assert after.state == "live"
+    await page.close()
+
+
+async def test_second_picture_on_a_slow_link_is_shown_with_the_reason(
+    viewer: Viewer, hub: RunningHub, browser: Browser
+):
+    page = await open_camera(browser, hub, "yard")
+    await viewer.camera_in_state("yard", "live")
+    say = "for (const message of arg) await peer.send(message)"
+    slow = {"cameras": {"yard": "sub", "barn": "sub"}, "reasons": {"yard": f"your link is slow {HTML}", "barn": {}}}
+    await page.evaluate(say, [{"type": "edged/gateway", "gateway": "farm-1"}, {"type": "edged/watching", **slow}])
+    await viewer.page.wait_for("return edgedViewer.cameras()[0].note.startsWith('your link is slow <img')")
+    shown = "return document.querySelector('.note').textContent"
+    assert (await viewer.page.evaluate(shown)).startswith("second picture: your link is slow <img")
+    assert len(await viewer.cameras()) == 1
+
+    await page.evaluate(say, [{"type": "edged/watching", "cameras": {"yard": "main"}, "reasons": None}])
+    await viewer.page.wait_for("return edgedViewer.cameras()[0].quality === 'main'")
+    await viewer.page.wait_for("return document.querySelector('.note').textContent === ''")
     await page.close()
 
 

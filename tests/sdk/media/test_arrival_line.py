@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from metered_realtime.media.arrival_line import RISE_PER_S, WINDOW_S, ArrivalLine
@@ -32,7 +34,7 @@ def test_a_path_that_has_become_slower_is_believed_gently() -> None:
         offsets_s.append(line.offset_s)
     assert offsets_s[round(WINDOW_S / 2 / STEP_S)] == 0
     assert offsets_s[-1] == pytest.approx(0.05)
-    steps_s = [after - before for before, after in zip(offsets_s, offsets_s[1:], strict=False)]
+    steps_s = [after - before for before, after in pairwise(offsets_s)]
     assert 0 <= max(steps_s) <= RISE_PER_S * STEP_S * 1.01
     assert min(steps_s) >= 0
 

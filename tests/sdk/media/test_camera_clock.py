@@ -42,7 +42,7 @@ class Camera:
     def run(self, seconds: float) -> None:
         """Send both streams; afterwards `apart_s` is how far apart they put the last picture and its sound."""
         end_s = self.made_s + seconds
-        due = {kind: self.made_s for kind in RATES}
+        due = dict.fromkeys(RATES, self.made_s)
         taken: dict[Kind, float] = {}
         while (kind := min(due, key=lambda one: due[one])) and due[kind] < end_s:
             taken[kind] = self.send(kind, due[kind]) - due[kind]

@@ -67,7 +67,7 @@ async def test_long_packets_of_g711_are_cut() -> None:
     source = EncodedAudioSource("audio/PCMU")
     waiting = asyncio.create_task(source.recv())
     await asyncio.sleep(0)
-    source.push(AudioUnit(bytes(1000), 0))
+    source.push(AudioUnit(bytes(1000), 0, 70.0))
     packets = [await waiting, await source.recv(), await source.recv()]
     assert [len(bytes(packet)) for packet in packets] == [334, 334, 332]
     assert [packet.pts - packets[0].pts for packet in packets] == [0, 334, 668]
@@ -91,3 +91,27 @@ async def test_peers_are_offered_that_codec_alone(mime_type: str) -> None:
     ]
     track.stop()
     await pc.close()
+
+
+async def test_readers_say_when_a_sound_was_taken_and_when_it_came_where_nobody_knows() -> None:
+    clock = Clock()
+    source = EncodedAudioSource("audio/PCMU", clock=clock)
+    reader = SenderTrack("audio")
+    reader.switch(source.open_reader())
+    waiting = asyncio.create_task(reader.recv())
+    await asyncio.sleep(0)
+    source.push(AudioUnit(bytes(480), 0, 99.5))
+    source.push(AudioUnit(bytes(960), 480, 99.56))
+    await waiting
+    told_s = [reader.taken_s]
+    for _ in range(2):
+        await reader.recv()
+        told_s.append(reader.taken_s)
+    assert told_s == pytest.approx([99.5, 99.56, 99.62])
+    clock.now_s += 0.2
+    source.push(AudioUnit(b"a", 1440))
+    await reader.recv()
+    assert reader.taken_s is not None
+    assert 99.9 < reader.taken_s <= clock.now_s
+    source.stop()
+    reader.stop()

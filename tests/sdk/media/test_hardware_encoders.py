@@ -68,6 +68,26 @@ def test_one_that_failed_at_work_rests_for_some_minutes() -> None:
     assert len(machine.tried) == 1
 
 
+def test_one_that_is_asked_for_by_name_is_tried_once_and_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    machine = Machine(WORKS)
+    tried: list[str] = []
+
+    def try_out(candidate: Candidate, _within_s: float) -> Trial:
+        tried.append(candidate.encoder)
+        return Trial(candidate, "nv12") if candidate.encoder == "h264_qsv" else Trial(candidate, reason="it crashed")
+
+    encoders = HardwareEncoders(look=lambda: ((), ()), try_out=try_out, clock=machine.clock)
+    for _ in range(2):
+        assert encoders.named("h264_qsv") == Trial(Candidate("h264_qsv", ""), "nv12")
+        assert encoders.named("h264_rkmpp") is None
+    assert tried == ["h264_qsv", "h264_rkmpp"]
+    encoders.failed("h264_qsv")
+    assert encoders.named("h264_qsv") is None
+    assert [record.message for record in caplog.records] == [
+        "the encoder h264_rkmpp is not used: it crashed; software does it"
+    ]
+
+
 def test_those_who_ask_meanwhile_wait_for_the_one_search() -> None:
     begun, go_on = threading.Event(), threading.Event()
     tried: list[str] = []

@@ -77,3 +77,11 @@ def test_only_the_last_packet_of_a_picture_is_marked() -> None:
     marks = [bool(image.data[offset + 1] & 0x80) for image in images for offset, _ in image.places]
     assert [len(image.places) for image in images] == [MAX_PACKETS, 2]
     assert marks == [False] * (MAX_PACKETS + 1) + [True]
+
+
+def test_a_transport_wide_number_has_the_place_of_the_send_time() -> None:
+    numbered = PLAIN._replace(transport_id=4)
+    (image,) = build_images([b"payload"], numbered)
+    assert numbered.header_bytes == TIMED.header_bytes
+    assert image.data[12:20] == b"\xbe\xde\0\1\x41\0\0\0"
+    assert image.data[20:27] == b"payload"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from metered_realtime.media.rtsp_errors import RtspAuthError, RtspConnectError, 
 from metered_realtime.media.rtsp_source import RtspSource, ffmpeg_options, shown_address
 from metered_realtime.media.rtsp_tls import RtspTls
 from metered_realtime.media.source_state import SourceLife, SourceStateChange
+from metered_realtime.media.taken import taken_s
 from tests.sdk.media.camera_process import CameraProcess, camera
 from tests.sdk.media.test_player import write_clip
 from tests.sdk.media.test_rtsp_setup import self_made
@@ -255,3 +257,16 @@ async def test_a_camera_at_an_http_address_is_left_to_ffmpeg(tmp_path: Path) -> 
         async with asyncio.timeout(TIMEOUT_S):
             assert (await video.recv()).width == 64
         await player.aclose()
+
+
+async def test_frames_say_when_they_were_taken(open_camera: CameraProcess) -> None:
+    player = live(open_camera.url("/alaw"))
+    assert player.audio is not None
+    async with asyncio.timeout(TIMEOUT_S):
+        picture, voice = await asyncio.gather(*(track.recv() for track in player.tracks))
+    now_s = time.monotonic()
+    for frame in (picture, voice):
+        at_s = taken_s(frame)
+        assert at_s is not None
+        assert now_s - 5 < at_s <= now_s
+    await player.aclose()

@@ -13,6 +13,7 @@ from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.encoded import EncodedVideoSource
 from metered_realtime.media.player_track import PlayerTrack
 from metered_realtime.media.source_sink import SourceClock, SourceSink
+from metered_realtime.media.taken import mark_taken
 from tests.sdk.media.tracks import picture, sound
 
 
@@ -67,6 +68,26 @@ async def test_sound_keeps_its_own_rate() -> None:
     other = await desk.audio.recv()
     assert other.pts * other.time_base >= 2048 * Fraction(1, 44_100) - Fraction(1, 8000)
     assert other.time_base == Fraction(1, 8000)
+
+
+async def test_frames_that_say_when_they_were_taken_lie_there() -> None:
+    desk = Desk()
+    sink = desk.sink()
+    desk.now_s += 1
+    sink.frame(mark_taken(picture(900), desk.now_s))
+    desk.now_s += 0.3
+    sink.frame(mark_taken(sound(70, rate=8_000, samples=160), desk.now_s - 0.3))
+    assert ((await desk.video.recv()).time, (await desk.audio.recv()).time) == (1.0, 1.0)
+
+
+async def test_what_is_told_anew_in_mid_stream_tears_no_sound() -> None:
+    desk = Desk()
+    sink = desk.sink()
+    for number in range(5):
+        late_s = 1.8 if number > 2 else 0.0
+        sink.frame(mark_taken(sound(70 + number * 160, rate=8_000, samples=160), desk.now_s - late_s))
+        desk.now_s += 0.02
+    assert [(await desk.audio.recv()).pts for _ in range(5)] == [number * 160 for number in range(5)]
 
 
 async def test_frames_without_a_stamp_lie_where_they_came() -> None:

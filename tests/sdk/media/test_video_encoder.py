@@ -9,6 +9,7 @@ import pytest
 from metered_realtime.media.encoder_open import open_encoder
 from metered_realtime.media.encoder_search import Candidate, Trial
 from metered_realtime.media.h264 import NAL_IDR, NAL_PPS, NAL_SPS, nal_type, split_annex_b
+from metered_realtime.media.hardware_encoders import HardwareEncoders
 from metered_realtime.media.video_encoder import VideoEncoder
 from metered_realtime.media.video_settings import EncoderSettings
 from tests.sdk.media.pictures import GREEN, RED, decoded, is_near, native_threads, solid
@@ -126,12 +127,27 @@ def test_the_bitrate_is_roughly_kept(codec: Any, bitrate_bps: int) -> None:
     assert 0.5 * bitrate_bps < size * 8 / 4 < 1.5 * bitrate_bps
 
 
-def test_an_encoder_that_cannot_be_opened_gives_way_to_software(caplog: pytest.LogCaptureFixture) -> None:
-    encoder = VideoEncoder(EncoderSettings(encoder="h264_v4l2m2m"))
+def test_an_encoder_that_is_named_and_does_not_work_gives_way_to_software(caplog: pytest.LogCaptureFixture) -> None:
+    hardware = HardwareEncoders()
+    for _ in range(2):
+        encoder = VideoEncoder(EncoderSettings(encoder="h264_v4l2m2m"), hardware=hardware)
+        assert len(encoder.encode(solid(RED), 0)) == 1
+        assert encoder.name == "libx264"
+    assert [record.message.partition(":")[0] for record in caplog.records] == ["the encoder h264_v4l2m2m is not used"]
+
+
+def test_hardware_that_does_not_take_this_size_gives_way_to_software(caplog: pytest.LogCaptureFixture) -> None:
+    def open_codec(name: str, pixel_format: str, settings: EncoderSettings, size: tuple[int, int]) -> Any:
+        if name == "h264_hard":
+            raise av.FFmpegError(22, "Invalid argument")
+        return open_encoder(name, pixel_format, settings, size)
+
+    hardware: Any = Hardware()
+    encoder = VideoEncoder(EncoderSettings(encoder="auto"), hardware=hardware, open_codec=open_codec)
     for number in range(3):
-        encoder.encode(solid(RED, 64 + 32 * number), number)
-    assert encoder.name == "libx264"
-    assert [record.message.split(" (")[0] for record in caplog.records] == ["the encoder h264_v4l2m2m cannot be opened"]
+        assert len(encoder.encode(solid(RED, 64 + 32 * number), number)) == 1
+    assert (encoder.name, hardware.failures) == ("libx264", [])
+    assert [record.message.split(" (")[0] for record in caplog.records] == ["the encoder h264_hard cannot be opened"]
 
 
 class Hardware:

@@ -19,6 +19,10 @@ ASK_INTERVAL_S = 0.25
 Report = dict[int, dict[str, Any]]
 
 
+class ViewerError(Exception):
+    """A server shows its viewers nothing: there is nothing to be measured."""
+
+
 class Direct:
     """When each picture came straight from the camera."""
 
@@ -112,6 +116,14 @@ class Audience:
     async def have_pictures(self, numbers: Sequence[int], timeout_s: float) -> None:
         """Wait until each of these viewers has its first picture, or the time is over."""
         await self._until(lambda: all(self.first_picture_ms(number) is not None for number in numbers), timeout_s)
+
+    async def see_something(self, timeout_s: float) -> None:
+        """Wait until each viewer has got a picture. Raises ViewerError where one has not when the time is over."""
+        await self.see_pictures_after(0.0, timeout_s)
+        blind = sum(not report["pictures"] and report["first_s"] is None for report in self.reports.values())
+        if blind:
+            reasons = [event["why"] for event in self._child.events_of("failed")]
+            raise ViewerError(f"{blind} of {len(self)} viewers saw nothing within {timeout_s:g} s: {reasons[:3]}")
 
     async def see_pictures_after(self, begin_s: float, timeout_s: float) -> None:
         """Wait until each viewer has got a picture later than that, or the time is over."""

@@ -71,11 +71,11 @@ class Visit:
             async with audience(server.at, order) as crowd:
                 # Whoever is first makes the server load everything and open the camera. It stays until the next came.
                 first: int | None = await crowd.join()
-                await crowd.see_pictures_after(0.0, FIRST_PICTURE_LIMIT_S + self._gop_s)
+                await crowd.see_something(FIRST_PICTURE_LIMIT_S + self._gop_s)
                 for count in self._effort.viewers:
                     new = await self._let_join(crowd, count - len(crowd) + (first is not None))
                     if first is not None:
-                        await crowd.see_pictures_after(0.0, FIRST_PICTURE_LIMIT_S)
+                        await crowd.see_something(FIRST_PICTURE_LIMIT_S + self._gop_s)
                         await crowd.leave(first)
                         first = None
                     await self._measure_level(crowd, direct, server, new)
