@@ -18,8 +18,8 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Weather:
-    """What happens to datagrams, each way. `loss` is a share of all, in runs of `burst` on average; `rate_bps` holds for
-    payload bytes, and what would wait longer than `queue_s` for it is dropped; `jitter_s` reorders.
+    """What happens to datagrams, each way. `loss` is a share of all, in runs of `burst` on average; `rate_bps` holds
+    for payload bytes, and what would wait longer than `queue_s` for it is dropped; `jitter_s` reorders.
     """
 
     loss: float = 0.0
@@ -126,7 +126,7 @@ class _Taker(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: Any) -> None:
         self._take(data, addr)
 
-    def error_received(self, exc: OSError) -> None:
+    def error_received(self, exc: Exception) -> None:
         """The other side of loopback is not there: as lost as on any link."""
 
 

@@ -140,7 +140,7 @@ class Camera:
             if self.sound is not None:
                 self.sound.follow(pictures)
             async for unit in pictures.access_units():
-                if (video := pictures.video) != known:
+                if (video := pictures.video) is not known and video != known:
                     _check(video)
                     known = video
                     self.track.push(unit)

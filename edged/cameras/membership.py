@@ -12,7 +12,7 @@ from edged.cameras.errors import LinkLostError
 from edged.cameras.handover import Handover
 from edged.cameras.link_choice import LinkWaits
 from edged.cameras.qualities import Qualities
-from edged.cameras.watch_messages import GATEWAY_TYPE, WATCH_TYPE, is_gateway
+from edged.cameras.watch_messages import GATEWAY_TYPE, WATCH_TYPE, WATCHING_TYPE, is_gateway
 from edged.cameras.watchers import Watchers
 from metered_realtime import (
     ConnectionReset,
@@ -95,6 +95,8 @@ class Membership:
             except MeteredRealtimeError as error:
                 # A viewer who left, or a link that is down: after that everything is told again.
                 _log.debug("%s was not sent: %s", message["type"], error)
+                if peer_id is not None and message["type"] == WATCHING_TYPE:
+                    self._watchers.unheard(peer_id, message)
         raise self._fatal
 
     async def watch_link(self, detail: str, up: Callable[[str], None]) -> None:

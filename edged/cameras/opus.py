@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -17,6 +18,8 @@ _SAMPLES = 960
 _BITS_PER_S = 48_000
 # A camera's stamps are rounded, some to milliseconds; more than that is a pause, a loss or a clock that was set.
 _GAP = _RATE // 10
+# Sound that comes faster than it is played: after a stall it is old, and to encode it would hold up all pictures.
+_MAX_AHEAD_S = 2.0
 
 
 class OpusConverter:
@@ -25,8 +28,13 @@ class OpusConverter:
     What comes out goes on by 20 ms; a gap in what comes in is one in what comes out.
     """
 
-    def __init__(self, audio: AudioFormat, take: Callable[[AudioUnit], None]) -> None:
+    def __init__(
+        self, audio: AudioFormat, take: Callable[[AudioUnit], None], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.dropped_units = 0
         self._take = take
+        self._clock = clock
+        self._ahead_s, self._pushed_s = 0.0, clock()
         self._decoder = AudioDecoder(audio)
         self._resampler: Any = None
         self._shape: tuple[str, str, int] | None = None
@@ -41,7 +49,19 @@ class OpusConverter:
         self._first_taken_s: float | None = None
 
     def push(self, unit: AudioUnit) -> None:
-        """Take a packet of the camera, and hand on what of Opus is ready."""
+        """Take a packet of the camera, and hand on what of Opus is ready; nothing of what is damaged."""
+        now_s = self._clock()
+        self._ahead_s = max(0.0, self._ahead_s - (now_s - self._pushed_s))
+        self._pushed_s = now_s
+        if self._ahead_s > _MAX_AHEAD_S:
+            self.dropped_units += 1
+            return
+        try:
+            self._convert(unit)
+        except av.FFmpegError:  # no fault of the sound is one of the connection, which brings the picture, too
+            self.dropped_units += 1
+
+    def _convert(self, unit: AudioUnit) -> None:
         if unit.taken_s is not None:
             self._first_taken_s = unit.taken_s - self._decoded / _RATE
         for frame in self._decoder.decode(unit):
@@ -49,6 +69,7 @@ class OpusConverter:
             if self._offset is None or abs(ticks - self._offset - self._decoded) > _GAP:
                 self._offset = ticks - self._decoded
             self._decoded += round(frame.samples * _RATE / frame.sample_rate)
+            self._ahead_s += frame.samples / frame.sample_rate
             for piece in self._resampled(frame):
                 self._encode(piece)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ _ENOUGH_S = 2.0
 # The other road takes a decoder, an encoder, and perhaps a search for one.
 _ENCODED_WITHIN_S = 40.0
 _KEY_FRAME_WITHIN_S = 3.0
+_AGAIN_S = 1.0
 
 
 async def probe(
@@ -65,7 +67,7 @@ async def probe(
         return Report(source, facts, "refused", reason)
     await _look_with_ffmpeg(settings, facts, within_s)
     try:
-        facts["encoded"] = await _encoded(open_source(settings, road))
+        facts["encoded"] = await _patiently(lambda: _encoded(open_source(settings, road)))
     except (SourceError, CameraError) as error:
         return Report(source, facts, "refused", f"{reason}; and it cannot be encoded here: {error}")
     return Report(source, facts, "encoded", reason)
@@ -94,8 +96,18 @@ async def _look_with_ffmpeg(settings: CameraSettings, facts: dict[str, Any], wit
     from edged.cameras.probe_encoding import coding_facts, encoder_facts  # noqa: PLC0415 - loads FFmpeg
 
     if "codec" not in facts:
-        facts |= await asyncio.to_thread(coding_facts, settings, within_s)
+        with contextlib.suppress(SourceError):  # the other road tells why
+            facts |= await _patiently(lambda: asyncio.to_thread(coding_facts, settings, within_s))
     facts["encoder"] = await asyncio.to_thread(encoder_facts, settings)
+
+
+async def _patiently(attempt: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    """A camera that has just been left may not take the next one at once."""
+    try:
+        return await attempt()
+    except SourceError:
+        await asyncio.sleep(_AGAIN_S)
+        return await attempt()
 
 
 async def _encoded(source: AbstractAsyncContextManager[Pictures]) -> dict[str, Any]:

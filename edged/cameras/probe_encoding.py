@@ -14,14 +14,13 @@ from metered_realtime.media.access_unit import CLOCK_RATE, AccessUnit
 from metered_realtime.media.ffmpeg_input import FfmpegInput
 from metered_realtime.media.hardware_encoders import HARDWARE, HardwareEncoders
 from metered_realtime.media.rtsp_source import ffmpeg_options, shown_address
-from metered_realtime.media.source_errors import SourceError
 
 _NAMES = {"hevc": "H265", "h264": "H264", "mjpeg": "MJPEG", "mpeg4": "MPEG-4", "av1": "AV1", "vp9": "VP9", "vp8": "VP8"}
 _ENOUGH_S = 2.0
 
 
 def coding_facts(settings: CameraSettings, within_s: float) -> dict[str, Any]:
-    """Return what FFmpeg says of an RTSP camera or a file; nothing where it cannot open it. Blocks."""
+    """Return what FFmpeg says of an RTSP camera or a file, nothing of anything else. Blocks. Raises SourceError."""
     source = settings.source.reveal().strip()
     kind = camera_source_kind(source)
     if kind in ("rtsp", "rtsps"):
@@ -32,11 +31,11 @@ def coding_facts(settings: CameraSettings, within_s: float) -> dict[str, Any]:
         what = FfmpegInput(source.partition(":")[2], "the file")
     else:
         return {}
-    try:
-        with what.open() as container:
+    with what.open() as container:
+        try:
             return _facts_of(container, time.monotonic() + within_s)
-    except (SourceError, OSError):
-        return {}
+        except OSError as error:
+            raise what.error_of(error, is_open=True) from None
 
 
 def _facts_of(container: Any, end_s: float) -> dict[str, Any]:

@@ -137,6 +137,13 @@ class Watchers:
         watcher.next_s = now_s + INTERVAL_S
         return peer_id, answer
 
+    def unheard(self, peer_id: str, answer: Mapping[str, Any]) -> None:
+        """An answer could not be sent: it is given again, as things are by then."""
+        if (watcher := self._watchers.get(peer_id)) is not None:
+            if watcher.request_id is None:
+                watcher.request_id, watcher.error = answer.get("id"), answer.get("error", "")
+            self._due[peer_id] = None
+
     def due_in_s(self, now_s: float) -> float | None:
         """Seconds until `take` gives the next one, or has to look at a link again; None if nobody waits."""
         due_s = [self._watchers[one].next_s for one in self._due]

@@ -30,7 +30,7 @@ PRESENT = 8
 LINGER_S = 2.0
 # Until a viewer that fell silent is gone, and the camera after it.
 GONE_S = 15.0
-FIRST_STAY_S = 5.0
+FIRST_STAY_S = 2.0
 SAMPLES = 60
 ENDS = ("leave",) * 6 + ("kill",) * 3 + ("freeze",)
 WISHES = ("main",) * 7 + ("sub",) * 2 + ("none",)
@@ -58,8 +58,8 @@ class Effort:
 class Crowd:
     """The viewers, and what they said."""
 
-    def __init__(self) -> None:
-        self.tally = Tally(MAIN_WIDTH, SUB_WIDTH)
+    def __init__(self, *, main_width: int = MAIN_WIDTH) -> None:
+        self.tally = Tally(main_width, SUB_WIDTH)
         self.stays_s: dict[int, float] = {}
         self.present: set[int] = set()
         self.joined = 0
@@ -98,7 +98,8 @@ class Crowd:
         number, self.joined = self.joined, self.joined + 1
         self.stays_s[number] = stay_s
         self.present.add(number)
-        at = {"url": hub.url, "key": hub.key, "channel": CHANNEL}
+        width = {"main": self.tally.main_width, "sub": self.tally.sub_width, "none": 0}[wish]
+        at = {"url": hub.url, "key": hub.key, "channel": CHANNEL, "width": width}
         await self.child.tell({"number": number, **at, "wish": wish, "stay_s": stay_s, "end": end})
 
     async def all_gone(self, timeout_s: float) -> None:

@@ -17,6 +17,7 @@ WARM_UP = 0.1
 COMPARED = 0.2
 FPS = 15
 PERIOD_90K = 90_000 // FPS
+MAX_IDLE_S = 3.0
 # A jump of the clock that is longer is no lost picture: the camera was opened anew.
 MAX_GAP_90K = 90_000
 
@@ -68,7 +69,7 @@ class Tally:
             return "saw no picture"
         if said["is_served_unasked"]:
             return "was sent pictures after it had asked for none"
-        if said["wish"] != "none" and said["idle_s"] > 2.0:
+        if said["wish"] != "none" and said["idle_s"] > MAX_IDLE_S:
             return f"saw no picture in its last {said['idle_s']} s"
         if said["wish"] == "sub" and said["width"] != self.sub_width:
             return f"asked for the second picture, and saw {said['width']} pixels"

@@ -1,8 +1,9 @@
 """The viewers of the soak: each a process of its own, forked from one that has everything loaded already.
 
-Commands come as JSON lines on stdin: {"number", "url", "key", "channel", "wish", "stay_s", "end"}. A viewer says what
-it saw just before its end, which is proper ("leave"), SIGKILL ("kill"), or SIGSTOP ("freeze"): it is still there and
-says nothing, until it is killed `FROZEN_S` later. When one is gone: {"event": "gone", "number"}.
+Commands come as JSON lines on stdin: {"number", "url", "key", "channel", "wish", "width", "stay_s", "end"}. A viewer
+stays so long after its first picture, and says what it saw just before its end, which is proper ("leave"), SIGKILL
+("kill"), or SIGSTOP ("freeze"): it is still there and says nothing, until it is killed `FROZEN_S` later. When one is
+gone: {"event": "gone", "number"}.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import selectors
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,8 +32,10 @@ from scripts.lib.soak_judge import lost_between
 
 FROZEN_S = 30.0
 REAP_INTERVAL_S = 0.5
-# A picture that was on its way when the wish was answered.
-LATE_S = 1.0
+# The wish has to reach the gateway, and what is on its way comes after it.
+LATE_S = 5.0
+# Who waits longer for a picture goes without.
+PATIENCE_S = 10.0
 PR_SET_PDEATHSIG = 1
 
 
@@ -74,6 +78,7 @@ class Viewer:
     def __init__(self, order: dict[str, Any]) -> None:
         self._order = order
         self._seen = Seen()
+        self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._joined_s = 0.0
 
@@ -87,16 +92,27 @@ class Viewer:
         peer.on(PeerJoined, joined)
         async with peer.joined(order["channel"], media="receive"):
             self._joined_s = time.monotonic()
+            await self._until(lambda: self._seen.pictures > 0)
             await asyncio.sleep(order["stay_s"] / 4)
             if order["wish"] != "main":
                 await peer.send({"type": "edged/watch", "cameras": {"*": order["wish"]}})
                 self._seen.wished_s = time.monotonic()
+            if order["wish"] != "none":
+                await self._until(lambda: self._seen.width == order["width"])
             await asyncio.sleep(order["stay_s"] * 3 / 4)
             self._tell()
             if order["end"] != "leave":
                 os.kill(os.getpid(), signal.SIGSTOP if order["end"] == "freeze" else signal.SIGKILL)
             for task in self._tasks:
                 task.cancel()
+
+    async def _until(self, is_true: Callable[[], bool]) -> None:
+        """Wait until the pictures make it true, but not for ever."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                while not is_true():
+                    self._changed.clear()
+                    await self._changed.wait()
 
     def _start(self, event: StreamAdded) -> None:
         for track in event.stream.get_video_tracks():
@@ -119,6 +135,7 @@ class Viewer:
                 packet = await reader.recv()
                 assert isinstance(packet, av.Packet), "it is not decoded"
                 self._seen.take(bytes(packet), packet.pts or 0, is_key=packet.is_keyframe)
+                self._changed.set()
 
     def _tell(self) -> None:
         seen, order = self._seen, self._order

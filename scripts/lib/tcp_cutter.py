@@ -42,7 +42,6 @@ class TcpCutter:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_ZERO)
             writer.transport.abort()
 
-
     def unplug(self) -> None:
         """Let nothing pass until `plug`; connections stay, and both ends know of nothing."""
         self._plugged.clear()

@@ -86,6 +86,7 @@ class PeerConnection(RTCPeerConnection):
         self.rtcp = open_entrance(dtls, self.link_meter)
         transport = dtls.transport
         self.ice = transport._connection = transport.iceGatherer._connection = self._make_ice()
+        self.ice.take_early = self.rtcp.take_early
         transport._recv, transport._send = self.ice.recv, self.ice.send
         return dtls
 

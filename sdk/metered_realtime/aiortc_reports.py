@@ -16,11 +16,18 @@ from typing import Any
 from aiortc.rtp import RtcpByePacket, RtcpSdesPacket, RtcpSenderInfo, RtcpSourceInfo, RtcpSrPacket
 
 from metered_realtime.media.source import SenderTrack
-from metered_realtime.report_relation import FIRST_REPORTS_S, ReportRelation
+from metered_realtime.report_relation import UNKNOWN_INTERVAL_S, ReportRelation
 
 _NTP_EPOCH_S = 2_208_988_800
+_NTP_BITS = (1 << 64) - 1
 # The clock of a small board is set once it has found the network, perhaps in mid-stream: all streams keep to one.
+# NTP steers the speed of both clocks alike, so nothing drifts; what the time of day itself is no receiver needs.
 _WALL_AHEAD_S = time.time() - time.monotonic()
+
+
+def ntp_time(now_s: float) -> int:
+    """Return a moment of `time.monotonic()` as reports write it: 32.32 fixed point, which wraps in 2036."""
+    return int((now_s + _WALL_AHEAD_S + _NTP_EPOCH_S) * (1 << 32)) & _NTP_BITS
 
 
 def report_frames(sender: Any, track: SenderTrack) -> None:
@@ -34,7 +41,7 @@ async def send_reports(sender: Any, relation: Callable[[], ReportRelation | None
     try:
         while True:
             known = relation()
-            wait_s = FIRST_REPORTS_S[0] if known is None else known.wait_s()
+            wait_s = UNKNOWN_INTERVAL_S if known is None else known.wait_s()
             await asyncio.sleep(wait_s * (0.75 + random.random() / 2))
             known = relation()
             now_s = asyncio.get_running_loop().time()
@@ -48,7 +55,7 @@ async def send_reports(sender: Any, relation: Callable[[], ReportRelation | None
 
 
 async def _send(sender: Any, rtp: int, now_s: float) -> None:
-    ntp = int((now_s + _WALL_AHEAD_S + _NTP_EPOCH_S) * (1 << 32))
+    ntp = ntp_time(now_s)
     sender._RTCRtpSender__lsr = (ntp >> 16) & 0xFFFFFFFF
     sender._RTCRtpSender__lsr_time = time.time()
     info = RtcpSenderInfo(

@@ -14,13 +14,15 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
 from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpHeaderExtensionParameters
-from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket
+from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket, is_rtcp
 from aiortc.stats import RTCRemoteInboundRtpStreamStats
 
 from metered_realtime import rtcp_feedback as rtcp
+from metered_realtime.aiortc_reports import ntp_time
 from metered_realtime.description import TRANSPORT_SEQUENCE
 from metered_realtime.link_meter import LinkMeter
 from metered_realtime.rtcp_feedback import ReportBlock, RtcpPart
+from metered_realtime.srtp import unprotect_reports
 from metered_realtime.transport_feedback import arrivals
 
 RTT_SMOOTHING = 0.85
@@ -55,7 +57,9 @@ def smoothed_round_trip(sender: Any, block: ReportBlock) -> float | None:
     """Bring the sender's round trip up to date (RFC 3550 section 6.4.1); None where the report does not tell it."""
     if not block.dlsr or block.lsr != sender._RTCRtpSender__lsr:
         return None
-    rtt_s = max(0.0, time.time() - sender._RTCRtpSender__lsr_time - block.dlsr / 65536)
+    # Not by the time of day, which may be set between the two.
+    away = ((ntp_time(time.monotonic()) >> 16) - block.lsr - block.dlsr) & 0xFFFFFFFF
+    rtt_s = away / 65536 if away < 1 << 31 else 0.0
     before_s = sender._RTCRtpSender__rtt
     smoothed_s = rtt_s if before_s is None else RTT_SMOOTHING * before_s + (1 - RTT_SMOOTHING) * rtt_s
     sender._RTCRtpSender__rtt = smoothed_s
@@ -92,8 +96,29 @@ class RtcpEntrance:
         """The stream has ended."""
         self._senders.pop(ssrc, None)
 
+    def take_early(self, datagram: bytes) -> bool:
+        """Take RTCP as it comes from the socket where all of it is about pictures. False: it has to go aiortc's way.
+
+        That way wakes a task and asks a calendar what time it is, for each datagram: as much again as all this.
+        """
+        dtls = self._dtls
+        router, session = dtls._rtp_router, dtls._rx_srtp
+        if not (len(datagram) > 1 and 127 < datagram[0] < 192 and is_rtcp(datagram)) or session is None:
+            return False
+        if router.receivers or router.senders.keys() != self._senders.keys():
+            return False
+        dtls._RTCDtlsTransport__rx_bytes += len(datagram)
+        dtls._RTCDtlsTransport__rx_packets += 1
+        data = unprotect_reports(session, datagram)
+        for part in rtcp.rtcp_parts(data):
+            if part.type == rtcp.RECEIVER_REPORT:
+                self._blocks(data, part)
+            elif part.type in (rtcp.TRANSPORT_FEEDBACK, rtcp.PAYLOAD_FEEDBACK):
+                self._feedback(data, part)
+        return True
+
     async def take(self, data: bytes) -> None:
-        """Take what one datagram brought."""
+        """Take what one datagram brought, decrypted."""
         for part in rtcp.rtcp_parts(data):
             if part.type == rtcp.RECEIVER_REPORT:
                 for block in self._blocks(data, part):

@@ -21,7 +21,6 @@ from typing import Any
 import av
 from aiortc.codecs import get_encoder
 from aiortc.mediastreams import MediaStreamError
-from aiortc.rtcdtlstransport import State
 
 from metered_realtime.aiortc_reports import send_reports
 from metered_realtime.aiortc_rtcp import LastReport, RtcpEntrance, smoothed_round_trip
@@ -83,10 +82,11 @@ class _PictureRtp:
         self._wants_key = self._is_full = False
         self._encoder: Any = None
         self._format: PacketFormat | None = None
+        self._is_connected = False
         self._pictures: PictureSender | None = None
         self._synced = (0, 0)
         self._relation = ReportRelation(CLOCK_RATE)
-        self._knows_when_taken = False
+        self._taken: tuple[int, float | None] = (0, None)
 
     def install(self) -> None:
         self._sender._run_rtp = self._run
@@ -113,6 +113,7 @@ class _PictureRtp:
         finally:
             if self._pictures is not None:
                 self._pictures.stop()
+                sender.transport.remove_listener("statechange", self._state_changed)
             self._rtcp.remove(sender._ssrc)
             self._meter.forget(self)
             self._track.stop()
@@ -120,6 +121,8 @@ class _PictureRtp:
 
     def _open(self, codec: Any) -> None:
         sender, dtls = self._sender, self._sender.transport
+        self._state_changed()
+        dtls.add_listener("statechange", self._state_changed)
         extensions = sender._RTCRtpSender__rtp_header_extensions_map._HeaderExtensionsMap__ids
         is_gcm = dtls._ssl.get_selected_srtp_profile().startswith(_GCM)
         transport_id = extensions.transport_sequence_number
@@ -138,15 +141,24 @@ class _PictureRtp:
         )
         self._rtcp.add(sender._ssrc, self)
 
+    def _state_changed(self) -> None:
+        self._is_connected = self._sender.transport.state == "connected"
+
     def _take(self, unit: SharedUnit, ticks: int, is_live: bool) -> None:
-        """Send one picture of a shared source, at once unless the link is thin."""
-        self._meter.estimate.wanted_bytes += unit.size_bytes
+        """Send one picture of a shared source, at once unless the link is thin. Runs for every viewer and picture."""
+        meter, size_bytes = self._meter, unit.size_bytes
+        meter.estimate.wanted_bytes += size_bytes
         if is_live:  # the timestamps of what is sent again are squeezed
-            self._note_taken(ticks, unit.taken_s)
-        if self._meter.is_thinning:
-            self._meter.depart(self, partial(self._leave, unit, ticks), unit.size_bytes, is_key=unit.is_key)
-        else:
-            self._send_unit(unit, ticks, is_live)
+            self._taken = ticks, unit.taken_s
+        if meter.is_thinning:
+            meter.depart(self, partial(self._leave, unit, ticks), size_bytes, is_key=unit.is_key)
+            return
+        assert self._format is not None
+        assert unit.packed is not None
+        meter.estimate.sent_bytes += size_bytes
+        images = unit.packed.images(self._format, _send_time_24)
+        is_timed = not is_live and self._format.send_time_id is not None
+        self._send(images, ticks, is_key=unit.is_key, send_time=_send_time_24().to_bytes(3) if is_timed else None)
 
     def _leave(self, unit: SharedUnit, ticks: int, max_packets: int) -> Iterator[None]:
         """Send a picture piece by piece, at the pace of whoever asks for the next."""
@@ -158,14 +170,6 @@ class _PictureRtp:
             send_time = _send_time_24().to_bytes(3) if self._format.send_time_id is not None else None
             self._send((image,), ticks, is_key=unit.is_key, send_time=send_time)
             yield
-
-    def _send_unit(self, unit: SharedUnit, ticks: int, is_live: bool) -> None:
-        assert self._format is not None
-        assert unit.packed is not None
-        self._meter.estimate.sent_bytes += unit.size_bytes
-        images = unit.packed.images(self._format, _send_time_24)
-        is_timed = not is_live and self._format.send_time_id is not None
-        self._send(images, ticks, is_key=unit.is_key, send_time=_send_time_24().to_bytes(3) if is_timed else None)
 
     async def _send_item(self, codec: Any, item: Any) -> None:
         """Send a packet, or a frame encoded for this viewer alone."""
@@ -180,7 +184,7 @@ class _PictureRtp:
         size_bytes = sum(map(len, payloads))
         self._meter.estimate.wanted_bytes += size_bytes
         self._meter.estimate.sent_bytes += size_bytes
-        self._note_taken(ticks, taken_s)
+        self._taken = ticks, taken_s
         self._send(build_images(payloads, self._format, _send_time_24()), ticks, is_key=is_key)
 
     def _own_encoder(self, codec: Any) -> Any:
@@ -192,16 +196,11 @@ class _PictureRtp:
         self._encoder.target_bitrate = round(min(self._own_bitrate_bps, limit_bps or self._own_bitrate_bps))
         return self._encoder
 
-    def _note_taken(self, ticks: int, taken_s: float | None) -> None:
-        self._knows_when_taken = taken_s is not None
-        if taken_s is not None:
-            self._relation.note((self._origin + ticks) & 0xFFFFFFFF, taken_s)
-
     def _send(self, images: Any, ticks: int, *, is_key: bool, send_time: bytes | None = None) -> None:
         assert self._pictures is not None
         if not self._pictures.is_idle or self._is_full:
             self._note_room()
-        if self._sender.transport._state is State.CONNECTED:  # `state` makes a text of it, each time
+        if self._is_connected:
             try:
                 timestamp = (self._origin + ticks) & 0xFFFFFFFF
                 self._pictures.send(images, timestamp, is_key=is_key, send_time=send_time)
@@ -227,8 +226,11 @@ class _PictureRtp:
         sender._RTCRtpSender__packet_count = counts.packets
         sender._RTCRtpSender__octet_count = counts.payload_bytes
         sender._RTCRtpSender__rtp_timestamp = counts.timestamp
-        if not self._knows_when_taken:
+        ticks, taken_s = self._taken
+        if taken_s is None:
             self._relation.note(counts.timestamp, counts.sent_s)
+        else:
+            self._relation.note((self._origin + ticks) & 0xFFFFFFFF, taken_s)
 
     async def _get_stats(self) -> Any:
         self._sync()

@@ -46,8 +46,8 @@ class IceConnection(Connection):
     """One ICE session of one component. Use it as aioice's; `close()` must be awaited.
 
     `on_candidate`: each candidate found after `gather_candidates()` returned, and None when there will be no more of
-    this generation. `on_path_lost`: once per episode, when the selected pair has not answered for 4.5 s or its socket
-    is gone; sending goes on until consent expires after 30 s, then data is dropped and counted in `unsent`, and only a
+    this generation. `on_path_lost`: once per episode, when nothing came over the selected pair for 4.5 s, no answer
+    came for 8.5 s, or its socket is gone; sending goes on until consent expires after 30 s, then data is dropped and counted in `unsent`, and only a
     restart helps. `on_path_back`: it answers again by itself. `on_path_changed`: another pair is in use, be it the
     first, a better one or that of a restart. `ssl_context`: for `turns:` servers (default: the system's certificates).
     """
@@ -79,6 +79,8 @@ class IceConnection(Connection):
         self._path: SelectedPath | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.take_early: Callable[[bytes], bool] | None = None
+        """Is asked first about each datagram that is no STUN; what it takes is not for `recv`."""
         self.unsent = 0
         """Datagrams that were not sent: consent expired, socket gone, or the kernel takes no more."""
 
@@ -256,7 +258,8 @@ class IceConnection(Connection):
         await self.send(data)
 
     def data_received(self, data: bytes, component: int) -> None:
-        self._received.put(data)
+        if self.take_early is None or not self.take_early(data):
+            self._received.put(data)
 
     # what sockets tell
 

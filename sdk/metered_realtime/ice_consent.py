@@ -64,7 +64,9 @@ class Consent:
             elif now_s >= self._due_s(heard_s):
                 ask = True
                 if not self._unanswered:
-                    self._alive_s = max(self._confirmed_s, min(heard_s, now_s))
+                    # What is heard may come over a path that is dead in the other direction: it counts up to a point.
+                    heard_before_s = min(heard_s, now_s - self._timings.interval_s * self._variation)
+                    self._alive_s = max(self._confirmed_s, heard_before_s)
                 self._unanswered += 1
                 self._next_ask_s = now_s + self._timings.retry_s
         return ConsentStep(ask, just_lost, just_expired, self.wait_s(now_s))

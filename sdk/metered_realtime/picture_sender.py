@@ -19,6 +19,8 @@ from metered_realtime.srtp import protect_image, protect_packet
 
 # Between the pieces of a large picture, and before another try where the path is full.
 PIECE_INTERVAL_S = 0.002
+# Between two looks for a path while there is none.
+NO_PATH_INTERVAL_S = 0.1
 MAX_WAITING_BYTES = 4 * 1024 * 1024
 # A receiver that asks for everything again gets this much of it, and no more.
 RESEND_BURST = 400
@@ -76,7 +78,8 @@ class PictureSender:
     # Few places in memory: after a picture's time of other things each costs a cache miss, for each viewer.
     __slots__ = (
         "_blocked", "_find_path", "_history", "_loop", "_now", "_number", "_on_dropped", "_resend_at_s",
-        "_resend_budget", "_rtx", "_rtx_sequence", "_sequence", "_session", "_ssrc", "_timer", "_waiting", "_waiting_bytes", "counts",
+        "_resend_budget", "_rtx", "_rtx_sequence", "_sequence", "_session", "_ssrc", "_timer", "_waiting",
+        "_waiting_bytes", "counts",
     )  # fmt: skip
 
     def __init__(
@@ -148,7 +151,9 @@ class PictureSender:
         if is_sent:
             self._waiting_bytes -= len(self._waiting.popleft().image.data)
         if self._waiting:
-            self._timer = self._loop.call_later(PIECE_INTERVAL_S, self._next_piece)
+            has_path = is_sent or self._find_path() is not None
+            interval_s = PIECE_INTERVAL_S if has_path else NO_PATH_INTERVAL_S
+            self._timer = self._loop.call_later(interval_s, self._next_piece)
 
     def _transmit(self, image: PacketImage, timestamp: int, is_key: bool, send_time: bytes | None) -> bool:
         """Encrypt and send; False where it has to wait."""

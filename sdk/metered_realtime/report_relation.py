@@ -10,6 +10,8 @@ from __future__ import annotations
 # follow the drift of clocks.
 FIRST_REPORTS_S = (0.3, 0.5, 1.0, 2.0)
 REPORT_INTERVAL_S = 4.0
+# Nothing to say yet: the camera is being opened, and its viewers wait for the first reports.
+UNKNOWN_INTERVAL_S = 0.5
 # libwebrtc draws a line through the last 20 reports, and bends it over a minute where the relation has changed.
 CHANGED_REPORTS = 20
 CHANGED_INTERVAL_S = 0.2
@@ -47,6 +49,8 @@ class ReportRelation:
 
     def wait_s(self) -> float:
         """Return how long to wait before the next report."""
+        if self._noted is None:
+            return UNKNOWN_INTERVAL_S
         if self._changed:
             self._changed -= 1
             return CHANGED_INTERVAL_S

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from aiortc.jitterbuffer import JitterBuffer
+from aiortc.rate import RemoteBitrateEstimator
 from aiortc.rtp import RtpPacket
 
 from metered_realtime import aiortc_adapter as adapter
-from metered_realtime.aiortc_reception import MAX_WAIT_S, ImpatientJitterBuffer
+from metered_realtime.aiortc_reception import MAX_WAIT_S, ImpatientJitterBuffer, LazyEstimator
 from metered_realtime.media.source import SenderTrack
 
 
@@ -70,4 +71,22 @@ async def test_every_section_for_video_has_one() -> None:
     audio = adapter.add_sender(pc, SenderTrack("audio"), None)
     assert isinstance(video.receiver._RTCRtpReceiver__jitter_buffer, ImpatientJitterBuffer)
     assert type(audio.receiver._RTCRtpReceiver__jitter_buffer) is JitterBuffer
+    await pc.close()
+
+
+async def test_the_bandwidth_is_estimated_from_the_first_packet_on() -> None:
+    pc = adapter.open_connection([])
+    video = adapter.add_receiver(pc, "video")
+    estimator = video.receiver._RTCRtpReceiver__remote_bitrate_estimator
+    assert isinstance(estimator, LazyEstimator)
+    ours, theirs = LazyEstimator(), RemoteBitrateEstimator()
+    told = [
+        (ours.add(**packet), theirs.add(**packet))
+        for number in range(400)
+        for packet in [
+            {"abs_send_time": number * 2621, "arrival_time_ms": number * 10, "payload_size": 1200, "ssrc": 1}
+        ]
+    ]
+    assert [mine for mine, _ in told] == [other for _, other in told]
+    assert any(mine is not None for mine, _ in told)
     await pc.close()

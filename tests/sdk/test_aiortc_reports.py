@@ -13,6 +13,7 @@ import pytest
 from aiortc.rtp import RtcpByePacket, RtcpSrPacket
 
 from metered_realtime import report_relation
+from metered_realtime.aiortc_reports import ntp_time
 from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.encoded import EncodedVideoSource
 from metered_realtime.media.encoded_audio import EncodedAudioSource
@@ -116,3 +117,12 @@ async def test_a_stream_that_has_ended_says_goodbye() -> None:
         await sender.connected()
         await sender.link.pc.getTransceivers()[0].sender.stop()
         await viewer.until(lambda: heard.byes)
+
+
+def test_the_time_in_reports_wraps_and_takes_no_part_in_a_clock_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = time.monotonic()
+    before = ntp_time(now_s)
+    assert before / (1 << 32) - NTP_EPOCH_S == pytest.approx(time.time(), abs=1.0)
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert (ntp_time(now_s + 10) - before) / (1 << 32) == pytest.approx(10, abs=0.001)
+    assert ntp_time(now_s + 20 * 365 * 86_400) < 1 << 64  # RtcpSenderInfo has no room for more

@@ -13,6 +13,7 @@ from aiortc.rtp import RtcpPsfbPacket, RtcpReceiverInfo, RtcpRrPacket, RtcpRtpfb
 
 from metered_realtime import aiortc_adapter as adapter
 from metered_realtime import aiortc_offers as offers
+from metered_realtime.aiortc_reports import ntp_time
 from metered_realtime.media.encoded import EncodedVideoSource
 from metered_realtime.media.source import SenderTrack
 from tests.sdk.pcs import connected, mids, until
@@ -40,7 +41,7 @@ async def test_every_private_name_is_there() -> None:
     async with watching(Camera(RED)) as (sender, viewer):
         await picture_of(viewer, RED)
         rtp = rtp_sender(sender)
-        for name in ("lsr", "lsr_time", "rtt"):
+        for name in ("lsr", "rtt"):
             assert hasattr(rtp, f"_RTCRtpSender__{name}"), name
         assert rtp.transport._rtp_router.senders[rtp._ssrc] is rtp
         assert rtp.transport._handle_rtcp_data == sender.link.pc.rtcp.take
@@ -67,14 +68,36 @@ async def test_the_round_trip_is_measured_and_smoothed_as_aiortc_does() -> None:
         await picture_of(viewer, RED)
         rtp = rtp_sender(sender)
         rtp._RTCRtpSender__rtt = None
-        rtp._RTCRtpSender__lsr, rtp._RTCRtpSender__lsr_time = 77, time.time() - 1.5
-        await take(sender, report(rtp._ssrc, lsr=77, dlsr=65536))
+        lsr = rtp._RTCRtpSender__lsr = (ntp_time(time.monotonic() - 1.5) >> 16) & 0xFFFFFFFF
+        await take(sender, report(rtp._ssrc, lsr=lsr, dlsr=65536))
         assert rtp._RTCRtpSender__rtt == pytest.approx(0.5, abs=0.1)
-        await take(sender, report(rtp._ssrc, lsr=77, dlsr=3 * 65536 // 2))
+        await take(sender, report(rtp._ssrc, lsr=lsr, dlsr=3 * 65536 // 2))
         assert rtp._RTCRtpSender__rtt == pytest.approx(0.85 * 0.5, abs=0.1)
         link = sender.link.remote.link
         assert link is not None
         assert link.rtt_s == rtp._RTCRtpSender__rtt
+
+
+async def test_a_clock_that_is_set_between_report_and_answer_is_no_round_trip(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with watching(Camera(RED)) as (sender, viewer):
+        await picture_of(viewer, RED)
+        rtp = rtp_sender(sender)
+        rtp._RTCRtpSender__rtt = None
+        lsr = rtp._RTCRtpSender__lsr = (ntp_time(time.monotonic() - 1.1) >> 16) & 0xFFFFFFFF
+        a_year_later = time.time() + 31_536_000
+        monkeypatch.setattr(time, "time", lambda: a_year_later)
+        await take(sender, report(rtp._ssrc, lsr=lsr, dlsr=65536))
+        assert rtp._RTCRtpSender__rtt == pytest.approx(0.1, abs=0.1)
+
+
+async def test_an_answer_that_claims_to_have_waited_longer_than_there_was_time_is_no_round_trip() -> None:
+    async with watching(Camera(RED)) as (sender, viewer):
+        await picture_of(viewer, RED)
+        rtp = rtp_sender(sender)
+        rtp._RTCRtpSender__rtt = None
+        lsr = rtp._RTCRtpSender__lsr = (ntp_time(time.monotonic()) >> 16) & 0xFFFFFFFF
+        await take(sender, report(rtp._ssrc, lsr=lsr, dlsr=60 * 65536))
+        assert rtp._RTCRtpSender__rtt == 0.0
 
 
 async def test_nack_and_both_requests_for_a_key_frame_are_answered() -> None:
@@ -182,3 +205,35 @@ async def test_who_offers_nothing_but_transport_wide_feedback_gets_numbers_and_i
     finally:
         camera.cancel()
         await asyncio.gather(offerer.close(), answerer.close())
+
+
+def protected(viewer: End, *packets: Any) -> bytes:
+    """Return a datagram as the viewer sends it."""
+    dtls = viewer.link.pc.getTransceivers()[0].sender.transport
+    return bytes(dtls._tx_srtp.protect_rtcp(b"".join(bytes(packet) for packet in packets)))
+
+
+async def test_reports_about_pictures_are_taken_as_they_come() -> None:
+    async with watching(Camera(RED)) as (sender, viewer):
+        await picture_of(viewer, RED)
+        rtp, entrance = rtp_sender(sender), sender.link.pc.rtcp
+        received = rtp.transport._RTCDtlsTransport__rx_packets
+        datagram = protected(viewer, report(rtp._ssrc, lost=77))
+
+        assert entrance.take_early(datagram)
+
+        assert stand_in(sender)._last_report.block.lost == 77
+        assert rtp.transport._RTCDtlsTransport__rx_packets == received + 1
+        stand_in(sender)._last_report = None
+        assert entrance.take_early(datagram)  # a replay, which SRTP refuses (RFC 3711 section 3.3.2)
+        assert stand_in(sender)._last_report is None
+
+
+async def test_what_others_may_want_goes_their_way() -> None:
+    async with watching(Camera(RED)) as (sender, viewer):
+        await picture_of(viewer, RED)
+        rtp, entrance = rtp_sender(sender), sender.link.pc.rtcp
+        for datagram in (b"", b"\x80", b"\x80\x60" + bytes(20), b"\x16\xc9" + bytes(20)):
+            assert not entrance.take_early(datagram)
+        rtp.transport._rtp_router.register_sender(object(), 99)
+        assert not entrance.take_early(protected(viewer, report(rtp._ssrc)))

@@ -124,14 +124,14 @@ def test_a_path_over_which_reports_come_is_asked_as_seldom_as_the_standard_says(
 
 
 def test_a_path_that_falls_silent_is_lost_as_soon_as_one_that_always_was():
-    for silent_s in (0.5, 2.0, 3.7):
+    for silent_s in (0.5, 2.0, 3.7, 4.9):
         consent = Consent(0.0, TIMINGS)
         lost, now_s = None, 0.0
         while lost is None:
             step = consent.step(now_s, min(now_s, silent_s))
             lost = now_s if step.just_lost else None
             now_s += max(step.wait_s, 0.001)
-        assert silent_s + CONSENT_LOST_S <= lost <= silent_s + CONSENT_LOST_S + 0.51
+        assert silent_s + 1.4 <= lost <= silent_s + CONSENT_LOST_S + 0.51
 
 
 def test_what_comes_in_is_no_consent():
@@ -139,3 +139,14 @@ def test_what_comes_in_is_no_consent():
     while not consent.is_expired:
         now_s += max(consent.step(now_s, now_s).wait_s, 0.001)
     assert CONSENT_EXPIRES_S <= now_s <= CONSENT_EXPIRES_S + 1
+
+
+def test_a_path_that_is_dead_in_one_direction_is_lost_two_seconds_after_it_was_asked():
+    consent, now_s, asked_s, lost_s = Consent(0.0, TIMINGS), 0.0, None, None
+    while lost_s is None:
+        step = consent.step(now_s, now_s)
+        asked_s = now_s if step.ask and asked_s is None else asked_s
+        lost_s = now_s if step.just_lost else None
+        now_s += max(step.wait_s, 0.001)
+    assert 4.0 <= asked_s <= 6.0
+    assert asked_s + 1.4 <= lost_s <= asked_s + 2.6

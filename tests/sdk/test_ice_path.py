@@ -138,3 +138,15 @@ async def test_media_has_no_way_out_once_the_socket_is_gone():
         one.ice._nominated[1].protocol.transport.abort()
         await one.until(lambda: "lost" in one.told)
         assert one.ice.outlet() is None
+
+
+async def test_media_has_no_way_out_once_consent_has_expired():
+    one, other = pair(consent=ConsentTimings(interval_s=0.02, retry_s=0.02, lost_s=0.05, expires_s=0.2))
+    async with closing(one, other):
+        await connect(one, other)
+        assert one.ice.outlet() is one.ice.outlet() is not None
+        one.drop_all()
+        async with asyncio.timeout(TIMEOUT_S):
+            while one.ice.outlet() is not None:
+                await asyncio.sleep(0.01)
+        assert one.ice._path.is_expired

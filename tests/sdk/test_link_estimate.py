@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -123,6 +125,26 @@ def test_a_first_estimate_far_below_what_is_sent_is_believed() -> None:
     assert receiver.estimate.limit_bps == pytest.approx(0.3 * WANTED_BPS)
 
 
+def test_five_percent_lost_by_chance_is_never_taken_for_a_thin_link() -> None:
+    receiver = wide(estimates=False)
+    chance = random.Random(1)
+    for _ in range(round(600 / STEP_S)):
+        packets = round(WANTED_BPS * STEP_S / 8000)
+        receiver.loss = sum(chance.random() < 0.05 for _ in range(packets)) / packets
+        receiver.step()
+        assert not receiver.is_thin
+
+
+def test_a_link_that_loses_a_little_whatever_it_is_sent_is_used_again() -> None:
+    receiver = wide(estimates=False)
+    receiver.capacity_bps = 400_000.0
+    receiver.run(10)
+    assert receiver.is_thin
+    receiver.capacity_bps, receiver.loss = float("inf"), 0.05
+    receiver.run(90)
+    assert not receiver.is_thin
+
+
 @pytest.mark.parametrize(("loss", "is_thin"), [(0.01, False), (0.05, False), (0.2, True)])
 def test_heavy_loss_is_a_thin_link_and_light_loss_is_repaired(loss: float, is_thin: bool) -> None:
     receiver = wide(estimates=False)
@@ -138,6 +160,15 @@ def test_loss_of_a_few_packets_says_nothing() -> None:
     estimate = LinkEstimate()
     for second in range(5):
         estimate.blocks([ReportBlock(SSRC, 0, 2 * second, 4 * second, 0, 0, 0)], float(second))
+    assert estimate.limit_bps is None
+
+
+def test_what_is_wanted_anyway_is_not_limited() -> None:
+    estimate = LinkEstimate()
+    for second in range(8):
+        estimate.wanted_bytes += 5_000
+        estimate.sent_bytes += 5_000
+        estimate.blocks([ReportBlock(SSRC, 0, 10 * second, 25 * second, 0, 0, 0)], float(second))
     assert estimate.limit_bps is None
 
 

@@ -7,6 +7,7 @@ from metered_realtime.report_relation import (
     CHANGED_REPORTS,
     FIRST_REPORTS_S,
     REPORT_INTERVAL_S,
+    UNKNOWN_INTERVAL_S,
     ReportRelation,
 )
 
@@ -54,6 +55,12 @@ def test_reports_are_rare_after_the_first() -> None:
         REPORT_INTERVAL_S,
         REPORT_INTERVAL_S,
     ]
+
+
+def test_the_first_reports_wait_for_a_camera_that_is_being_opened() -> None:
+    relation = ReportRelation(8_000)
+    assert [relation.wait_s() for _ in range(20)] == [UNKNOWN_INTERVAL_S] * 20
+    assert waits(relation, len(FIRST_REPORTS_S)) == list(FIRST_REPORTS_S)
 
 
 def test_a_relation_that_has_changed_is_told_until_the_receiver_has_forgotten_the_old_one() -> None:

@@ -7,7 +7,7 @@ from pylibsrtp import Policy, Session
 
 from metered_realtime.media.rtp import parse_rtp
 from metered_realtime.media.rtp_image import PacketFormat, build_images
-from metered_realtime.srtp import protect_image, protect_packet
+from metered_realtime.srtp import protect_image, protect_packet, unprotect_reports
 
 KEY = bytes(range(28))
 PROFILES = {
@@ -95,3 +95,13 @@ def test_transport_wide_numbers_are_written_into_every_packet() -> None:
         b"\xbe\xde\0\1\x51\xff\xff\0", b"\xbe\xde\0\1\x51\0\0\0",
     ]  # fmt: skip
     assert [packet[20:] for packet in packets] == [b"one", b"two"]
+
+
+def test_reports_are_read_once_and_only_if_they_are_authentic() -> None:
+    sender, receiver = sessions(PROFILES["AES-GCM"][0])
+    report = b"\x80\xc9\x00\x01" + bytes(4)
+    datagram = sender.protect_rtcp(report)
+
+    assert unprotect_reports(receiver, datagram[:-1] + bytes((datagram[-1] ^ 1,))) == b""
+    assert unprotect_reports(receiver, datagram) == report
+    assert unprotect_reports(receiver, datagram) == b""

@@ -18,7 +18,7 @@ STAY_S = 2.0
 
 @pytest.fixture
 async def crowd() -> AsyncIterator[Crowd]:
-    crowd = Crowd()
+    crowd = Crowd(main_width=640)
     async with crowd.child:
         await crowd.ready()
         yield crowd

@@ -82,4 +82,4 @@ async def test_sound_that_comes_late_is_heard_with_its_picture(site: Site) -> No
         page = await browser.open()
         await page.evaluate(PAGE, {"key": hub.key, "url": hub.url, "channel": CHANNEL})
         limits = {"count": 2, "limit": TOGETHER_MS, "margin": LATE_MS * 2}
-        await page.wait_for(TOGETHER, limits, timeout_s=60)
+        await page.wait_for(TOGETHER, limits, timeout_s=90)

@@ -51,7 +51,7 @@ def test_growth_is_a_fault() -> None:
     [
         ({}, ""),
         ({"pictures": 0, "first_ms": None, "idle_s": None}, "saw no picture"),
-        ({"idle_s": 3.0}, "saw no picture in its last 3.0 s"),
+        ({"idle_s": 3.5}, "saw no picture in its last 3.5 s"),
         ({"wish": "sub", "width": 160}, ""),
         ({"wish": "sub", "width": 320}, "asked for the second picture"),
         ({"wish": "none", "idle_s": 9.0}, ""),

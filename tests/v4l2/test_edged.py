@@ -133,7 +133,8 @@ async def probe(*words: str, as_user: tuple[str, ...] = ()) -> tuple[int, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    written, _ = await asyncio.wait_for(child.communicate(), PATIENCE_S)
+    # It may decode, encode, and look for an encoder, all of it emulated.
+    written, _ = await asyncio.wait_for(child.communicate(), 2 * PATIENCE_S)
     assert child.returncode is not None
     return child.returncode, written.decode()
 

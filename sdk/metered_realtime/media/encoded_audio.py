@@ -21,6 +21,8 @@ CLOCK_RATES = {"audio/opus": 48_000, "audio/PCMA": 8_000, "audio/PCMU": 8_000}
 MAX_QUEUED = 50
 # A byte of G.711 is a sample; more than 60 ms a packet is more than receivers like, and than a path may carry.
 _MAX_SAMPLES = 480
+# The longest frame of Opus (RFC 6716 section 3.4). What is too long for a datagram ends aiortc's sender for good.
+_MAX_BYTES = 1275
 
 
 class EncodedAudioSource(MediaStreamTrack):
@@ -52,6 +54,7 @@ class EncodedAudioSource(MediaStreamTrack):
         self._readers: set[_AudioReader] = set()
         self._own_reader: _AudioReader | None = None
         self._dropped_by_gone = 0
+        self._oversize = 0
 
     @property
     def id(self) -> str:
@@ -65,12 +68,15 @@ class EncodedAudioSource(MediaStreamTrack):
 
     @property
     def dropped_packets(self) -> int:
-        """Packets that readers lost because they did not keep up."""
-        return self._dropped_by_gone + sum(reader.dropped_packets for reader in self._readers)
+        """Packets that readers lost because they did not keep up, and those that are too long for anybody."""
+        return self._oversize + self._dropped_by_gone + sum(reader.dropped_packets for reader in self._readers)
 
     def push(self, unit: AudioUnit) -> None:
         """Hand over the next packet, `pts` in ticks of the codec's clock rate, on any line of time. Never waits."""
         if not self._readers:
+            return
+        if self._rate != 8_000 and len(unit.data) > _MAX_BYTES:
+            self._oversize += 1
             return
         now_s = self._clock() - self._begun_s
         pieces = -(-len(unit.data) // _MAX_SAMPLES) if self._rate == 8_000 else 1

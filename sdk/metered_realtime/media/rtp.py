@@ -9,6 +9,7 @@ from metered_realtime.media.access_unit import CLOCK_RATE
 
 _HEADER_BYTES = 12
 _HEADER = Struct(">BBHII")
+_new = tuple.__new__  # what calling the class does, without a call in between: this is done for each packet
 _PLAIN = 0x80  # version 2, and nothing between this header and the payload, or behind it
 _MAX_MISORDER = 100
 _HALF_CLOCK = 1 << 31
@@ -38,7 +39,7 @@ def parse_rtp(data: bytes) -> RtpPacket | None:
         return None
     first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(data)
     if first == _PLAIN:
-        return RtpPacket(second > 0x7F, second & 0x7F, sequence, timestamp, ssrc, data[_HEADER_BYTES:])
+        return _new(RtpPacket, (second > 0x7F, second & 0x7F, sequence, timestamp, ssrc, data[_HEADER_BYTES:]))
     start = _HEADER_BYTES + 4 * (first & 0x0F)
     end = len(data)
     if first & 0x10:

@@ -10,8 +10,13 @@ from metered_realtime.media.rtp import SequenceWatch, parse_rtp
 
 _WRAP = 1 << 32
 _MAX_UNITS = 64
+_MAX_FRAGMENTS = 64
 _MAX_CHANNELS = 8
 _MAX_RATE = 192_000
+# Of AAC the lowest there is. At a few samples a second one packet would be hours of sound.
+_MIN_RATE = 7_350
+# Cameras send some hundred bytes. Of G.711 more than this is seconds, which would all be handled in one go.
+_MAX_PAYLOAD_BYTES = 16 * 1024
 # RFC 3551 section 6: what static payload types mean without an rtpmap.
 _STATIC_PARAMETERS = {"PCMU": "8000", "PCMA": "8000", "G722": "8000", "L16": "44100"}
 # Name in the SDP -> FFmpeg's decoder. G.722 counts 8000 a second in RTP by an old mistake (RFC 3551 section 4.5.2).
@@ -51,7 +56,7 @@ def audio_format(codec: str, parameters: str, formats: Mapping[str, str]) -> Aud
     """Read the rest of an `rtpmap` ("8000/1") and the `fmtp` of a track; None if it cannot be used here."""
     rate_text, _, channels_text = (parameters or _STATIC_PARAMETERS.get(codec, "")).partition("/")
     clock_rate, channels = _number(rate_text, _MAX_RATE), _number(channels_text or "1", _MAX_CHANNELS)
-    if not clock_rate or not channels:
+    if clock_rate < _MIN_RATE or not channels:
         return None
     if codec in _DECODERS:
         sample_rate = {"G722": 16_000, "OPUS": 48_000}.get(codec, clock_rate)
@@ -87,7 +92,7 @@ class AudioDepacketizer:
     def push(self, data: bytes) -> list[AudioUnit]:
         """Take one packet; return what it holds, nothing for one that is damaged, late or not ours."""
         packet = parse_rtp(data)
-        if packet is None:
+        if packet is None or len(packet.payload) > _MAX_PAYLOAD_BYTES:
             self.bad_packets += 1
             return []
         if packet.payload_type != self._payload_type:
@@ -128,8 +133,12 @@ class AudioDepacketizer:
         return units
 
     def _fragment(self, data: bytes, size: int, pts: int, *, ends: bool) -> list[AudioUnit]:
-        """One large frame over several packets (RFC 3640 section 3.2.3); the size bits bound it."""
+        """One large frame over several packets (RFC 3640 section 3.2.3), not more of them than a frame has."""
         self._fragments.append(data)
+        if len(self._fragments) > _MAX_FRAGMENTS:
+            self.bad_packets += 1
+            self._fragments.clear()
+            return []
         whole = sum(len(piece) for piece in self._fragments)
         if not ends and whole < size:
             return []

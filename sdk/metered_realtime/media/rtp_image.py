@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -79,18 +78,22 @@ class PacketImage:
 def build_images(payloads: Sequence[bytes], fmt: PacketFormat, send_time_24: int = 0) -> list[PacketImage]:
     """Return one picture's images; `send_time_24` is abs-send-time (6.18 fixed point seconds), the same in all."""
     plain = _header(fmt, send_time_24, marker=0)
-    parts = [part for payload in payloads for part in (plain, payload, bytes(fmt.tag_bytes))]
+    tag = bytes(fmt.tag_bytes)
+    parts = [part for payload in payloads for part in (plain, payload, tag)]
     if parts:
         parts[-3] = _header(fmt, send_time_24, marker=_MARKER)
     return [_image(parts[start : start + 3 * MAX_PACKETS]) for start in range(0, len(parts), 3 * MAX_PACKETS)]
 
 
 def _image(parts: Sequence[bytes]) -> PacketImage:
-    header_bytes, tag_bytes = len(parts[0]), len(parts[2])
-    sizes = [header_bytes + len(payload) + tag_bytes for payload in parts[1::3]]
-    ends = list(accumulate(sizes))
-    places = tuple((end - size, size - tag_bytes) for end, size in zip(ends, sizes, strict=True))
-    return PacketImage(b"".join(parts), places, tuple(_runs(sizes)), sum(map(len, parts[1::3])))
+    tag_bytes = len(parts[2])
+    around_bytes = len(parts[0]) + tag_bytes
+    sizes = [len(payload) + around_bytes for payload in parts[1::3]]
+    places, end = [], 0
+    for size in sizes:
+        places.append((end, size - tag_bytes))
+        end += size
+    return PacketImage(b"".join(parts), tuple(places), tuple(_runs(sizes, end)), end - around_bytes * len(sizes))
 
 
 def _header(fmt: PacketFormat, send_time_24: int, *, marker: int) -> bytes:
@@ -103,7 +106,10 @@ def _header(fmt: PacketFormat, send_time_24: int, *, marker: int) -> bytes:
     return bytes((0x90, marker | fmt.payload_type)) + bytes(HEADER_BYTES - 2) + extension + send_time_24.to_bytes(3)
 
 
-def _runs(sizes: Sequence[int]) -> Iterator[Run]:
+def _runs(sizes: Sequence[int], total: int) -> Iterator[Run]:
+    if sizes[:-1].count(sizes[0]) == len(sizes) - 1 and sizes[-1] <= sizes[0]:
+        yield _run(0, total, sizes[0], len(sizes))  # the fragments of one unit
+        return
     start = end = first = 0
     for index, size in enumerate(sizes):
         if index > first and (size > sizes[first] or sizes[index - 1] < sizes[first]):

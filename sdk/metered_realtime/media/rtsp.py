@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Self
 
@@ -104,6 +105,7 @@ class RtspClient:
         self._session_url = ""
         self._methods = ""
         self._opened_s = 0.0
+        self._now = time.monotonic
         self._watchdog: asyncio.TimerHandle | None = None
         self._keepalive: asyncio.Task[None] | None = None
 
@@ -180,6 +182,7 @@ class RtspClient:
         return unit
 
     async def _open(self) -> None:
+        self._now = asyncio.get_running_loop().time
         for _ in range(_MAX_REDIRECTS + 1):
             dialogue = RtspDialogue(self._url, login=self._login, timeout_s=self._timeout_s)
             self._dialogue = dialogue
@@ -216,7 +219,7 @@ class RtspClient:
         response = await dialogue.request("PLAY", track.session_url)
         self._check("PLAY", response)
         self._timing.began(response.headers.get("rtp-info"), video=track.control_url, audio=self._audio)
-        self._opened_s = asyncio.get_running_loop().time()
+        self._opened_s = self._now()
         self._watch()
         self._keepalive = asyncio.create_task(self._keep_alive(dialogue, timeout_s), name="rtsp keep-alive")
 
@@ -260,15 +263,15 @@ class RtspClient:
         if kind == "audio":
             if self._sound is not None and self._on_audio is not None:
                 for sound in self._sound.push(packet):
-                    self._on_audio(self._timing.sound(sound, self._sound.newest, asyncio.get_running_loop().time()))
+                    self._on_audio(self._timing.sound(sound, self._sound.newest, self._now()))
             return
-        now_s = asyncio.get_running_loop().time()
+        now_s = self._now()
         for unit in self._assembler.push(packet, now_s):
             if self._queue.push(self._timing.picture(unit, self._assembler.newest_stamp, now_s)):
                 self._arrived.set()
 
     def _take_report(self, kind: str, data: bytes) -> None:
-        self._timing.report(kind, data, asyncio.get_running_loop().time())
+        self._timing.report(kind, data, self._now())
 
     def _end(self, error: RtspError) -> None:
         if self._error is None:

@@ -11,6 +11,7 @@ _MAX_BODY_BYTES = 256 * 1024
 _MAX_HEADERS = 100
 _FRAME_MARK = 0x24
 _FRAME_HEADER_BYTES = 4
+_new = tuple.__new__  # what calling the class does, without a call in between: this is done for each packet
 _HEAD_END = b"\r\n\r\n"
 
 
@@ -188,7 +189,7 @@ def _read_frame(data: bytes, start: int) -> tuple[Interleaved | None, int]:
     end = payload + int.from_bytes(data[start + 2 : payload])
     if end > len(data):
         return None, end
-    return Interleaved(data[start + 1], data[payload:end]), end
+    return _new(Interleaved, (data[start + 1], data[payload:end])), end
 
 
 def _read_message(data: bytes, start: int) -> tuple[RtspResponse | RtspRequest | None, int]:

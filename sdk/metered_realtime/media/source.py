@@ -101,7 +101,12 @@ class SenderTrack(MediaStreamTrack):
 
     def _moving(self, sink: UnitSink) -> UnitSink:
         def take(unit: SharedUnit, ticks: int, is_live: bool) -> None:
-            sink(unit, self._continued(ticks), is_live)
+            if self._is_fresh:
+                ticks = self._continued(ticks)
+            else:  # the same without a call: this runs for every viewer and picture
+                ticks += self._offset
+                self._last = ticks, self._clock()
+            sink(unit, ticks, is_live)
 
         return take
 

@@ -38,7 +38,7 @@ class SourceClock:
         now_s = self._clock()
         made_s = taken_s(frame)
         if made_s is not None:  # bounded: what is told anew in mid-stream must not make a line of time begin anew
-            now_s = max(made_s, now_s - MAX_DRIFT_S / 2)
+            now_s = min(max(made_s, now_s - MAX_DRIFT_S / 2), now_s + MAX_DRIFT_S / 2)
         now_s -= self._begun_s
         if isinstance(frame, av.AudioFrame):
             rate = frame.sample_rate

@@ -157,6 +157,12 @@ class ControlRange:
     step: int
     default: int
 
+    @property
+    def key(self) -> str:
+        """The name as one word: "exposure_time_absolute"."""
+        letters = (letter.lower() if letter.isalnum() else " " for letter in self.name)
+        return "_".join("".join(letters).split())
+
 
 def empty_capability() -> bytearray:
     """Return room for QUERYCAP."""

@@ -100,6 +100,10 @@ class V4l2Device:
         if fd >= 0:
             self._system.close(fd)
 
+    def fileno(self) -> int:
+        """The open node, for calls that are not made here; -1 while it is not open."""
+        return self._fd
+
     def capability(self) -> v4l2.Capability:
         """Ask who it is."""
         answer = v4l2.empty_capability()

@@ -105,6 +105,7 @@ class FakePeer:
         self.streams: list[tuple[MediaStream, dict[str, Any]]] = []
         self.sent: asyncio.Queue[tuple[str | None, Any]] = asyncio.Queue()
         self.closed = False
+        self.fails = False
         self.refusal: Exception | None = None
         self.remotes: dict[str, FakeRemote] = {}
         self._handlers: dict[type[Event], Callable[[Any], None]] = {}
@@ -128,7 +129,7 @@ class FakePeer:
         self._send(peer_id, data)
 
     def _send(self, peer_id: str | None, data: Any) -> None:
-        if self.state != "joined" or peer_id == "gone":
+        if self.state != "joined" or self.fails or peer_id == "gone":
             raise MeteredPeerSendError("not_joined", "not joined")
         self.sent.put_nowait((peer_id, data))
 

@@ -110,7 +110,7 @@ async def test_an_encoder_in_the_camera_is_asked_for_what_viewers_need_and_then_
     camera.give(encoded_pictures(1)[0].data)
     wanted = settings(bitrate_kbps=800, fps=25, controls={"h264_i_frame_period": 10})
     await first(v4l2_pictures(PATH, wanted, encode=False, system=FakeSystem({PATH: camera})), count=1)
-    assert camera.set_controls == [(0x9909CF, 800_000), (0x990A66, 50), (0x990A66, 10)]
+    assert camera.set_controls == [(0x990A66, 50), (0x9909CF, 800_000), (0x990A66, 10)]
 
 
 async def test_a_key_frame_is_asked_of_our_encoder_or_of_the_one_in_the_camera() -> None:

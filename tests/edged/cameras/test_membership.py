@@ -138,6 +138,20 @@ async def test_a_wish_that_came_while_the_link_was_down_is_carried_out_after_it(
         assert channel.chosen("p1") == [channel.sub, channel.gate]
 
 
+async def test_an_answer_that_the_link_did_not_take_is_sent_when_it_is_back() -> None:
+    async with joined() as channel:
+        channel.peer.come("p1")
+        channel.peer.fails = True
+        channel.peer.say("p1", {**watch(yard="sub"), "id": 3})
+        while channel.chosen("p1") != [channel.sub, channel.gate]:
+            await asyncio.sleep(0)
+        channel.peer.move("reconnecting")
+        channel.peer.fails = False
+        channel.peer.move("joined")
+        to, answer = await channel.answer()
+        assert (to, answer["id"], answer["cameras"]["yard"]) == ("p1", 3, "sub")
+
+
 async def test_who_left_is_chosen_nothing_for() -> None:
     async with joined() as channel:
         channel.peer.come("p1")

@@ -51,3 +51,19 @@ def test_a_gap_in_what_comes_in_is_one_in_what_comes_out() -> None:
     steps = [later - earlier for earlier, later in pairwise(stamps)]
     assert steps.count(960) == len(steps) - 1
     assert max(steps) == pytest.approx((80_000 - 1_440) * 6, abs=960)
+
+
+def test_sound_that_comes_faster_than_it_is_played_is_left_out_and_then_goes_on() -> None:
+    now_s = [50.0]
+    taken: list[AudioUnit] = []
+    converter = OpusConverter(AudioFormat("PCMU", "pcm_mulaw", 8000, 8000, 1), taken.append, clock=lambda: now_s[0])
+    for number in range(500):  # ten seconds at once, after a stall
+        converter.push(AudioUnit(bytes(160), number * 160))
+    assert len(taken) == pytest.approx(100, abs=3)
+    assert converter.dropped_units == pytest.approx(400, abs=3)
+    before = len(taken)
+    for number in range(500, 550):
+        now_s[0] += 0.02
+        converter.push(AudioUnit(bytes(160), number * 160))
+    assert len(taken) == pytest.approx(before + 50, abs=2)
+    assert (taken[-1].pts or 0) == pytest.approx(549 * 960, abs=4 * 960)

@@ -9,6 +9,7 @@ from edged.cameras.probe_encoding import coding_facts, encoder_facts
 from edged.settings import CameraSettings, Secret
 from metered_realtime.media.encoder_search import Candidate, Trial
 from metered_realtime.media.hardware_encoders import HardwareEncoders
+from metered_realtime.media.source_errors import SourceError
 from tests.edged.cameras.clips import film
 
 
@@ -24,9 +25,11 @@ def test_a_film_is_described_by_its_own_coding(tmp_path: Path) -> None:
     assert told["audio"] == []
 
 
-def test_what_ffmpeg_cannot_open_is_left_out() -> None:
-    for source in ("file:/no/film.mp4", "rtsp://127.0.0.1:1/x", "v4l2:/dev/video0"):
-        assert coding_facts(settings(source, timeout_s=1.0), 0.1) == {}
+def test_what_ffmpeg_cannot_open_is_told() -> None:
+    for source in ("file:/no/film.mp4", "rtsp://127.0.0.1:1/x"):
+        with pytest.raises(SourceError):
+            coding_facts(settings(source, timeout_s=1.0), 0.1)
+    assert coding_facts(settings("v4l2:/dev/video0"), 0.1) == {}
 
 
 def test_the_search_for_an_encoder_is_told_step_by_step() -> None:

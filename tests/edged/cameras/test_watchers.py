@@ -240,6 +240,24 @@ def test_a_thin_link_of_who_left_or_is_a_stranger_keeps_nobody_busy() -> None:
     assert site.watchers.take(site.now_s + 9) is None, "its link is a new one"
 
 
+def test_an_answer_that_was_not_heard_is_given_again_as_things_are_then() -> None:
+    watchers = viewer()
+    watchers.asked("p1", {**watch(yard="sub"), "id": 5})
+    found = watchers.take(0.0)
+    assert found is not None
+    watchers.unheard(*found)
+    watchers.unheard("stranger", found[1])
+    assert watchers.take(INTERVAL_S) == found
+    watchers.unheard(*found)
+    watchers.asked("p1", {**watch(yard="none"), "id": 6})
+    found = watchers.take(9.0)
+    assert found is not None
+    assert (found[1]["id"], found[1]["cameras"]["yard"]) == (6, "none")
+    watchers.unheard(*found)
+    watchers.gone("p1")
+    assert watchers.take(99.0) is None
+
+
 def test_a_gateway_is_no_viewer() -> None:
     watchers = viewer()
     watchers.arrived("p2", is_gateway=True)

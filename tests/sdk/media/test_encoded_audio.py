@@ -74,6 +74,16 @@ async def test_long_packets_of_g711_are_cut() -> None:
     source.stop()
 
 
+async def test_opus_that_fits_no_datagram_is_left_out() -> None:
+    source = EncodedAudioSource("audio/opus")
+    reader, task = await reading(source)  # type: ignore[misc]
+    source.push(AudioUnit(bytes(1276), 0))
+    source.push(AudioUnit(bytes(1275), 960))
+    assert len(bytes(await task)) == 1275
+    assert source.dropped_packets == 1
+    reader.stop()
+
+
 def test_only_what_browsers_play_is_taken() -> None:
     with pytest.raises(ValueError, match="audio/opus, audio/PCMA, audio/PCMU"):
         EncodedAudioSource("audio/aac")

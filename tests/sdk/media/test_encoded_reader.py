@@ -80,3 +80,10 @@ async def test_who_reads_between_two_pictures_of_the_starting_burst_hears_of_the
     one.stop()
     with pytest.raises(MediaStreamError):
         await asyncio.wait_for(reading, 5)
+
+
+async def test_all_who_read_packets_share_one() -> None:
+    unit = shared(9, key=True)
+    one, other = reader(unit), reader(unit)
+    assert await one.recv() is await other.recv()
+    assert (unit.packet.pts, unit.packet.time_base, bytes(unit.packet)) == (9, BASE, b"abc")

@@ -78,6 +78,22 @@ def test_after_an_interruption_the_next_key_frame_is_next() -> None:
     assert drain(queue) == [3]
 
 
+def test_past_an_empty_queue_goes_what_would_be_pushed_and_popped_at_once() -> None:
+    queue, twin = ReaderQueue[AccessUnit](max_units=2), ReaderQueue[AccessUnit](max_units=2)
+    units = [unit(1), unit(2, key=True), unit(3), unit(4, size=5 * MAX_BYTES)]
+    for each in units:
+        assert queue.lets_pass(each) is (twin.push(each) and twin.pop() is each)
+
+    for each in (unit(5), unit(6), unit(7)):
+        queue.push(each)
+    assert not queue.lets_pass(unit(8)), "the queue is not empty"
+    drain(queue)
+    assert not queue.lets_pass(unit(9)), "something is missing before it"
+    assert queue.dropped_units == 2
+    assert queue.lets_pass(unit(10, key=True))
+    assert queue.lets_pass(unit(11))
+
+
 def test_clear_forgets_and_waits_for_a_key_frame() -> None:
     queue: ReaderQueue[AccessUnit] = ReaderQueue()
     queue.start([unit(1, key=True)])

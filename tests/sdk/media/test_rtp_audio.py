@@ -32,6 +32,8 @@ AAC = AudioFormat("AAC", "aac", 48_000, 48_000, 2, b"\x11\x90", 13, 3)
         ("PCMA", "much", {}, None),
         ("PCMA", "8000/900", {}, None),
         ("OPUS", "", {}, None),
+        ("L16", "1/1", {}, None),
+        ("PCMA", "100", {}, None),
     ],
 )
 def test_what_a_description_says(
@@ -47,6 +49,22 @@ def test_a_packet_of_g711_is_a_frame() -> None:
     assert sound.push(rtp(2, 1160, b"def")) == []
     assert sound.push(rtp(5, 1640, b"ghi")) == [AudioUnit(b"ghi", 640)]
     assert sound.lost_packets == 2
+
+
+def test_seconds_of_sound_in_one_packet_are_none() -> None:
+    sound = AudioDepacketizer(G711, payload_type=96)
+    assert sound.push(rtp(1, 0, bytes(60_000))) == []
+    assert sound.bad_packets == 1
+    assert sound.push(rtp(2, 160, bytes(16_384))) == [AudioUnit(bytes(16_384), 0)]
+
+
+@pytest.mark.parametrize("data", [b"", b"x"])
+def test_a_frame_of_endless_fragments_is_given_up(data: bytes) -> None:
+    sound = AudioDepacketizer(AAC, payload_type=96)
+    for number in range(1_000):
+        assert sound.push(rtp(number, 0, headers(8000) + data)) == []
+    assert sound.bad_packets == 1_000 // 65
+    assert len(sound._fragments) <= 64  # noqa: SLF001 - what is kept is the point
 
 
 def test_time_goes_on_over_the_end_of_its_numbers() -> None:

@@ -45,7 +45,7 @@ def a_loss_and_no_key_frame_after_it() -> Iterator[bytes]:
 
 
 def talkative(request: RtspRequest) -> bytes | None:
-    """Answer everything, keep-alives above all, and send nothing by itself."""
+    """Answer everything, above all what keeps a session, and send nothing by itself."""
     if request.method == "DESCRIBE":
         return answer(request, body=WITH_SOUND)
     if request.method == "SETUP":

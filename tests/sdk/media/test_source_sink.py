@@ -70,6 +70,18 @@ async def test_sound_keeps_its_own_rate() -> None:
     assert other.time_base == Fraction(1, 8000)
 
 
+@pytest.mark.parametrize("late_s", [1.9, -1.9])
+async def test_sound_that_is_told_anew_goes_on(late_s: float) -> None:
+    desk = Desk()
+    sink = desk.sink()
+    for number in range(20):
+        taken_s = desk.now_s if number < 10 else desk.now_s - late_s
+        sink.frame(mark_taken(sound(number * 160, rate=8_000, samples=160), taken_s))
+        desk.now_s += 0.02
+    stamps = [(await desk.audio.recv()).pts for _ in range(20)]
+    assert stamps == [number * 160 for number in range(20)]
+
+
 async def test_frames_that_say_when_they_were_taken_lie_there() -> None:
     desk = Desk()
     sink = desk.sink()

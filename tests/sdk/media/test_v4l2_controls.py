@@ -56,9 +56,9 @@ class Kernel(V4l2System):
 
     def _query(self, argument: bytearray) -> None:
         answer = Query.from_buffer(argument)
-        assert answer.id & 0x8000_0000
+        asked, is_next = answer.id & 0x7FFF_FFFF, bool(answer.id & 0x8000_0000)
         for number, kind, name, minimum, maximum, flags in self.controls:
-            if number > answer.id & 0x7FFF_FFFF or number == -1:
+            if (number > asked if is_next else number == asked) or number == -1:
                 answer.id, answer.type, answer.name, answer.flags = number, kind, name.encode(), flags
                 answer.minimum, answer.maximum, answer.step, answer.default = minimum, maximum, 1, minimum
                 return
@@ -138,7 +138,7 @@ def encoding_camera() -> Kernel:
 def test_an_encoder_in_the_camera_is_asked_for_what_live_viewers_need_within_its_bounds() -> None:
     kernel = encoding_camera()
     done = suggest_encoding(PATH, bitrate_bps=2_000_000, gop_pictures=60, system=kernel)
-    assert done == ("video_b_frames", "video_bitrate", "repeat_sequence_header", "h264_i_frame_period")
+    assert done == ("video_b_frames", "h264_i_frame_period", "video_bitrate", "repeat_sequence_header")
     assert kernel.values == {0x9909CA: 0, 0x9909CF: 1_500_000, 0x9909E2: 1, 0x990A66: 60}
     assert not kernel.is_open
 
@@ -151,7 +151,7 @@ def test_what_it_refuses_or_has_no_control_for_stays_as_it_is() -> None:
 
 
 def test_a_camera_that_is_not_there_is_told() -> None:
-    with pytest.raises(SourceError, match="cannot be opened: No such file"):
+    with pytest.raises(SourceError, match="is not there: is it plugged in"):
         list_controls("/dev/video9", camera())
 
 

@@ -30,7 +30,8 @@ def test_what_cannot_be_asked_is_told_and_what_is_no_v4l2_is_passed_over() -> No
     gone.is_plugged = False
     nodes, unasked = found(video0=forbidden, video1=gone)
     assert nodes == ()
-    assert unasked == ("/dev/video0 cannot be opened: refused", "/dev/video1 cannot be opened: No such file or directory")
+    assert unasked[0] == "/dev/video0 cannot be opened: refused"
+    assert unasked[1] == "/dev/video1 cannot be opened: No such file or directory"
 
 
 def test_a_node_that_goes_while_it_is_asked_is_no_encoder() -> None:
