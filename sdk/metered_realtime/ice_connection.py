@@ -47,9 +47,10 @@ class IceConnection(Connection):
 
     `on_candidate`: each candidate found after `gather_candidates()` returned, and None when there will be no more of
     this generation. `on_path_lost`: once per episode, when nothing came over the selected pair for 4.5 s, no answer
-    came for 8.5 s, or its socket is gone; sending goes on until consent expires after 30 s, then data is dropped and counted in `unsent`, and only a
-    restart helps. `on_path_back`: it answers again by itself. `on_path_changed`: another pair is in use, be it the
-    first, a better one or that of a restart. `ssl_context`: for `turns:` servers (default: the system's certificates).
+    came for 8.5 s, or its socket is gone; sending goes on until consent expires after 30 s, then data is dropped and
+    counted in `unsent`, and only a restart helps. `on_path_back`: it answers again by itself. `on_path_changed`:
+    another pair is in use, be it the first, a better one or that of a restart. `ssl_context`: for `turns:` servers
+    (default: the system's certificates).
     """
 
     def __init__(

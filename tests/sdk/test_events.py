@@ -23,6 +23,7 @@ FIELDS = {
     "Left": "peer_id channel reason",
     "PeerJoined": "peer",
     "PeerLeft": "peer",
+    "PeerLinkChange": "peer link",
     "Data": "sender_peer_id data kind sender_metadata",
     "FatalError": "err",
     "Track": "track streams metadata",

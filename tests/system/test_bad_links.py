@@ -169,17 +169,17 @@ async def test_viewer_on_a_thin_link_gets_the_second_picture_and_nobody_else_is_
     async with gateway.running(), Browser() as browser, behind(weather) as (link, turn):
         good = await watch(browser, site)
         thin = await watch(browser, site, turn)
-        answer = await thin.wait_for(GIVEN, "sub", timeout_s=8)
+        answer = await thin.wait_for(GIVEN, "sub", timeout_s=10)
         assert "slow" in answer["reasons"]["yard"]
         await thin.wait_for("return seen.widths.at(-1) === 320")
-        assert (await spell(thin, 75)).longest_gap_ms < 500
+        assert (await spell(thin, 75)).longest_gap_ms < 1000
         assert "channel farm: joined channel farm, 2 viewers, 1 on a slow link" in gateway.words
 
         link.weather = Weather(delay_s=0.02)
-        answer = await thin.wait_for(GIVEN, "main", timeout_s=20)
+        answer = await thin.wait_for(GIVEN, "main", timeout_s=40)
         assert answer["reasons"] == {}
         await thin.wait_for("return seen.widths.at(-1) === 1280")
-        assert (await spell(thin, 30)).longest_gap_ms < 500
+        assert (await spell(thin, 30)).longest_gap_ms < 1000
         assert await good.evaluate("return [seen.widths, seen.answers]") == [[1280], []]
         assert await gateway.thinned_pictures(good) == 0
         assert [*good.errors, *thin.errors] == []

@@ -17,8 +17,9 @@ import yaml
 from metered_realtime import Data, MeteredPeer, PeerJoined, StateChange, Track, iter_frames
 from scripts.lib import peers
 from scripts.lib.child import Child
-from tests.v4l2.conftest import BY_ID, COMPRESSED, MOTION, PATIENCE_S, node, plug_in, unplug, until
+from tests.v4l2.conftest import BY_ID, COMPRESSED, MOTION, PATIENCE_S, TEST_S, node, plug_in, unplug, until
 
+pytestmark = pytest.mark.timeout(TEST_S)
 CHANNEL = "yard"
 SMALL = {"width": 320, "height": 180, "fps": 10, "bitrate_kbps": 300}
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
@@ -133,8 +134,7 @@ async def probe(*words: str, as_user: tuple[str, ...] = ()) -> tuple[int, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    # It may decode, encode, and look for an encoder, all of it emulated.
-    written, _ = await asyncio.wait_for(child.communicate(), 2 * PATIENCE_S)
+    written, _ = await asyncio.wait_for(child.communicate(), PATIENCE_S)
     assert child.returncode is not None
     return child.returncode, written.decode()
 

@@ -16,9 +16,10 @@ from metered_realtime.media.live_player import LivePlayer
 from metered_realtime.media.v4l2_controls import suggest_encoding
 from metered_realtime.media.v4l2_encoders import encoder_nodes
 from scripts.lib.child import Child
-from tests.v4l2.conftest import COMPRESSED, PATIENCE_S, run, until
+from tests.v4l2.conftest import COMPRESSED, PATIENCE_S, TEST_S, run, until
 from tests.v4l2.test_edged import NOBODY, SMALL, probe
 
+pytestmark = pytest.mark.timeout(TEST_S)
 RENDER_NODE = "/dev/dri/renderD128"
 
 

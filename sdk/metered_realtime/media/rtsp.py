@@ -229,7 +229,7 @@ class RtspClient:
             return
         try:
             await paths.set_up("audio", track.control_url)
-        except RtspProtocolError:
+        except (RtspProtocolError, RtspAuthError, RtspNotFoundError):
             return
         self._sound = AudioDepacketizer(track.format, payload_type=track.payload_type)
         self._audio = track

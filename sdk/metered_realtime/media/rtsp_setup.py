@@ -89,6 +89,8 @@ class RtspPaths:
         response = await self._dialogue.request("SETUP", control_url, {"Transport": offer})
         if response.status < 300:
             channel, reports = agreed_channels(response, self._url, pair)
+            if channel in self._channels:
+                raise RtspTransportError(f"the camera at {self._url.address} sends two tracks on one channel")
             self._channels[channel] = self._report_channels[reports] = kind
             self._next_channel += 2
         return response

@@ -64,7 +64,7 @@ def test_a_frame_of_endless_fragments_is_given_up(data: bytes) -> None:
     for number in range(1_000):
         assert sound.push(rtp(number, 0, headers(8000) + data)) == []
     assert sound.bad_packets == 1_000 // 65
-    assert len(sound._fragments) <= 64  # noqa: SLF001 - what is kept is the point
+    assert len(sound._fragments) <= 64
 
 
 def test_time_goes_on_over_the_end_of_its_numbers() -> None:

@@ -369,7 +369,13 @@ SOUND_SDP = SDP + b"m=audio 0 RTP/AVP 0\r\na=control:track2\r\n"
 
 @pytest.mark.parametrize(
     ("status", "transport"),
-    [("461 Unsupported Transport", ""), ("200 OK", "RTP/AVP;unicast;client_port=1-2")],
+    [
+        ("461 Unsupported Transport", ""),
+        ("403 Forbidden", ""),
+        ("404 Not Found", ""),
+        ("200 OK", "RTP/AVP;unicast;client_port=1-2"),
+        ("200 OK", "RTP/AVP/TCP;unicast;interleaved=0-1"),
+    ],
 )
 async def test_a_camera_that_refuses_its_sound_still_shows_its_picture(status: str, transport: str) -> None:
     def answers(request: RtspRequest) -> bytes | None:
