@@ -183,8 +183,8 @@ class CameraSettings:
     )
     transcode: str = setting(
         "auto",
-        "What browsers cannot show (H.265, MJPEG, B-frames ...) is decoded and encoded once for all viewers (auto), "
-        "or refused with a reason (never).",
+        "What browsers cannot show (H.265 where they lack it, MJPEG, B-frames ...) is decoded and encoded once for all "
+        "of them (auto), or refused with a reason (never).",
         choices=("auto", "never"),
     )
     width: int = setting(

@@ -14,7 +14,7 @@ class Announcements:
     """
 
     def __init__(self, cameras: Iterable[str]) -> None:
-        self._all = tuple(cameras)
+        self.all = tuple(cameras)
         self._changed: dict[str, None] = {}
         self._newcomers: dict[str, list[str]] = {}
         self.refused = 0
@@ -28,7 +28,13 @@ class Announcements:
         if peer_id not in self._newcomers and len(self._newcomers) >= MAX_NEWCOMERS:
             self.refused += 1
             return
-        self._newcomers[peer_id] = list(self._all)
+        self._newcomers[peer_id] = list(self.all)
+
+    def tell(self, peer_id: str, camera: str) -> None:
+        """One peer is told this state anew; a peer beyond the bound is not."""
+        waiting = self._newcomers.setdefault(peer_id, []) if len(self._newcomers) < MAX_NEWCOMERS else None
+        if waiting is not None and camera not in waiting:
+            waiting.append(camera)
 
     def gone(self, peer_id: str) -> None:
         """A peer left: nothing more is to be told to it."""
@@ -37,7 +43,7 @@ class Announcements:
     def rejoined(self) -> None:
         """The link was down: whoever stayed may have missed a change, so everybody is told everything."""
         self._newcomers.clear()
-        self._changed = dict.fromkeys(self._all)
+        self._changed = dict.fromkeys(self.all)
 
     def take(self) -> tuple[str | None, str] | None:
         """Return (peer id or None for everybody, camera) and forget it."""

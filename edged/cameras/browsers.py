@@ -17,7 +17,7 @@ _H264_NOTES = {
     _ANDROID: "where the phone decodes H.264 in hardware, as nearly all do",
 }
 _NOT_BASELINE = "; it promises Baseline only, and usually plays this profile too"
-# Which browsers could show the camera's own H.265, if it were sent: it is not, WebRTC here speaks H.264.
+# Which browsers show the camera's own H.265.
 _H265_NOTES = {
     _CHROME: "has H.265 from version 136 on, with a decoder in hardware",
     _FIREFOX: "has no H.265",
@@ -35,10 +35,21 @@ class BrowserRoad:
     note: str
 
 
-def browser_roads(verdict: Verdict, *, codec: str | None, profile: str | None) -> tuple[BrowserRoad, ...]:
-    """Return a line for each browser; `codec` and `profile` are the camera's own."""
+def browser_roads(
+    verdict: Verdict, *, codec: str | None, profile: str | None, others: Verdict = "refused"
+) -> tuple[BrowserRoad, ...]:
+    """Return a line for each browser; `codec` and `profile` are the camera's own, `others` what becomes of browsers
+    without H.265 where that is sent as it is."""
     if verdict == "unreachable":
         return ()
+    if verdict == "as it is" and codec == "H265":
+        second = "H.264 encoded here" if others == "encoded" else "sub, if that is H.264"
+        return tuple(
+            BrowserRoad(browser, second, note)
+            if browser == _FIREFOX
+            else BrowserRoad(browser, "H.265 as it is", f"{note}; else {second}")
+            for browser, note in _H265_NOTES.items()
+        )
     gets = {"as it is": "H.264 as it is", "encoded": "H.264 encoded here"}.get(verdict, "nothing")
     return tuple(BrowserRoad(browser, gets, _note(browser, verdict, codec, profile)) for browser in _H264_NOTES)
 

@@ -16,6 +16,7 @@ from edged.cameras.losses import LossReport
 from edged.cameras.pictures import MakesKeyFrames, Pictures, Road, can_be_encoded, open_pictures
 from edged.cameras.sound import CameraSound
 from edged.cameras.state import CameraStatus, idle, next_status
+from edged.cameras.substitute import Substitute
 from edged.cameras.track import CameraTrack
 from edged.settings import CameraSettings
 from edged.supervise import Report, keep_running
@@ -58,7 +59,11 @@ class Camera:
             on_key_frame_wanted=self._want_key_frame,
             clock=clock,
             id=alike.track.id if alike else None,
+            on_read=self._consider,
         )
+        self.substitute = Substitute(settings, self.track, on_change=self._substitute_changed, sleep=sleep)
+        if alike is not None:
+            alike.substitute.second = self.track
         self.sound: CameraSound | None = (
             None if settings.audio == "none" else _sound_of(settings, alike.sound if alike else None)
         )
@@ -88,8 +93,10 @@ class Camera:
             await self._until(wanted=True)
             async with asyncio.TaskGroup() as group:
                 kept = group.create_task(self._keep_open(f"camera {self.name}"), name=f"camera {self.name}")
+                others = group.create_task(self.substitute.run(), name=f"viewers without H.265 of {self.name}")
                 await self._until(wanted=False)
                 kept.cancel()
+                others.cancel()
             self._take_report("idle", "")
 
     async def _keep_open(self, name: str) -> None:
@@ -143,6 +150,7 @@ class Camera:
                 if (video := pictures.video) is not known and video != known:
                     _check(video)
                     known = video
+                    self._follow(video)
                     self.track.push(unit)
                     up(self._words(pictures))
                     continue
@@ -152,7 +160,8 @@ class Camera:
 
     def _words(self, pictures: Pictures, lost: str = "") -> str:
         silence = f"; no sound: {self.sound.fault}" if self.sound is not None and self.sound.fault else ""
-        return _describe(pictures.video, pictures.road, lost) + silence
+        more = self.substitute.fault or self.substitute.road
+        return _describe(pictures.video, pictures.road, lost) + silence + (f"; {more}" if more else "")
 
     def prepare(self, *, wanted: bool) -> None:
         """Be open as if somebody watched: somebody will, as soon as there is a picture. Ends when it is read."""
@@ -164,6 +173,20 @@ class Camera:
         """A viewer needs one; False where it is better given the last group of pictures again."""
         pictures: object = self._pictures
         return isinstance(pictures, MakesKeyFrames) and pictures.request_key_frame()
+
+    def _follow(self, video: VideoDescription) -> None:
+        """Viewers that take what the camera sends now are sent that, the others what can be made of it."""
+        self.track.follow("H265" if video.codec == "H265" else "H264")
+        self._consider()
+
+    def _consider(self) -> None:
+        self.substitute.consider()
+
+    def _substitute_changed(self) -> None:
+        """Who does not take H.265 is sent another picture now, or none."""
+        if self.status.state == "live" and self._pictures is not None:
+            self._report("live", self._words(self._pictures))
+        self._on_status()
 
     def _watched(self, watched: bool) -> None:
         self._is_read, self._is_prepared = watched, self._is_prepared and not watched

@@ -13,6 +13,7 @@ from edged.cameras.link_choice import LinkWaits
 from edged.cameras.membership import Membership
 from edged.cameras.pictures import open_pictures
 from edged.cameras.qualities import Qualities
+from edged.cameras.state import CameraStatus
 from edged.cameras.watch_messages import Quality, gateway_message
 from edged.settings import CameraSettings
 from edged.supervise import Report, keep_running
@@ -86,6 +87,7 @@ class CameraChannel:
             self._news,
             self._cameras,
             self._message_of,
+            refusal_of=self._refusal_of,
             on_viewers=partial(self._tell_viewers, peer),
             waits=self._waits,
         )
@@ -136,10 +138,22 @@ class CameraChannel:
     def _message_of(self, news: str) -> dict[str, Any]:
         if news == _OURSELVES:
             return gateway_message(self._gateway)
-        quality, _, name = news.partition("/")
-        pictures = self._cameras[name].cameras
-        picked: Quality = "sub" if quality == "sub" else "main"
-        return pictures[picked].status.message(name, picked)
+        camera, name, quality = self._picture_of(news)
+        return camera.status.message(name, quality)
+
+    def _refusal_of(self, news: str) -> dict[str, Any] | None:
+        if news == _OURSELVES:
+            return None
+        camera, name, quality = self._picture_of(news)
+        fault = camera.substitute.fault
+        if not fault or camera.status.state != "live":
+            return None
+        return CameraStatus("failed", fault, camera.status.since_ms).message(name, quality)
+
+    def _picture_of(self, news: str) -> tuple[Camera, str, Quality]:
+        word, _, name = news.partition("/")
+        quality: Quality = "sub" if word == "sub" else "main"
+        return self._cameras[name].cameras[quality], name, quality
 
     def _facts(self, settings: CameraSettings) -> dict[str, Any]:
         return {"name": settings.name, "camera": settings.name, "gateway": self._gateway, **settings.metadata}

@@ -15,6 +15,7 @@ from edged.cameras.qualities import Qualities
 from edged.cameras.watch_messages import GATEWAY_TYPE, WATCH_TYPE, WATCHING_TYPE, is_gateway
 from edged.cameras.watchers import Watchers
 from metered_realtime import (
+    CodecsAgreed,
     ConnectionReset,
     Data,
     FatalError,
@@ -30,9 +31,14 @@ from metered_realtime import (
 _log = logging.getLogger(__name__)
 
 
+def _no_refusal(_news: str) -> None:
+    return None
+
+
 class Membership:
     """From before the peer joins to the link's end. `message_of` gives the present text of a piece of news,
-    `cameras` are by name; `on_viewers` is told who watches, in words that go on a sentence, whenever that changes."""
+    `cameras` are by name. `refusal_of` gives the text of it for members that do not take H.265, where it is another;
+    `on_viewers` is told who watches, in words that go on a sentence, whenever that changes."""
 
     def __init__(
         self,
@@ -41,6 +47,7 @@ class Membership:
         cameras: Mapping[str, Qualities],
         message_of: Callable[[str], dict[str, Any]],
         *,
+        refusal_of: Callable[[str], dict[str, Any] | None] = _no_refusal,
         on_viewers: Callable[[str], None] = lambda _viewers: None,
         waits: LinkWaits = LinkWaits(),  # noqa: B008 - a frozen value
     ) -> None:
@@ -48,6 +55,7 @@ class Membership:
         self._news = news
         self._cameras = cameras
         self._message_of = message_of
+        self._refusal_of = refusal_of
         self._on_viewers = on_viewers
         self._viewers = ""
         self._watchers = Watchers(
@@ -115,7 +123,20 @@ class Membership:
             self._count_viewers()
             return answer
         news = self._news.take()
-        return None if news is None else (news[0], self._message_of(news[1]))
+        return None if news is None else (news[0], self._text_for(*news))
+
+    def _text_for(self, peer_id: str | None, news: str) -> dict[str, Any]:
+        """Members that cannot be shown a picture others see are told so, each by itself."""
+        refusal = self._refusal_of(news)
+        if refusal is not None and peer_id is None:
+            for each in filter(self._lacks_h265, self._remotes):
+                self._news.tell(each, news)
+        is_refused = refusal is not None and peer_id is not None and self._lacks_h265(peer_id)
+        return refusal if refusal is not None and is_refused else self._message_of(news)
+
+    def _lacks_h265(self, peer_id: str) -> bool:
+        codecs = self._remotes[peer_id].codecs if peer_id in self._remotes else ()
+        return "video/H264" in codecs and "video/H265" not in codecs
 
     async def _until_awake(self) -> None:
         self._awake.clear()
@@ -162,10 +183,19 @@ class Membership:
         peer_id = event.peer.id
         self._remotes[peer_id] = event.peer
         event.peer.on(ConnectionReset, lambda _: self._link_renewed(peer_id))
+        event.peer.on(CodecsAgreed, lambda _: self._agreed(peer_id))
         self._watchers.arrived(peer_id, is_gateway=is_gateway(event.peer.metadata))
         self._give(peer_id)
         self._news.arrived(peer_id)
         self._count_viewers()
+        self._awake.set()
+
+    def _agreed(self, peer_id: str) -> None:
+        """It is known what a member takes."""
+        if self._lacks_h265(peer_id):
+            for news in self._news.all:
+                if self._refusal_of(news) is not None:
+                    self._news.tell(peer_id, news)
         self._awake.set()
 
     def _gone(self, event: PeerLeft) -> None:

@@ -106,6 +106,7 @@ class _RtspPictures(RtspClient):
             transport=cast("Literal['auto', 'tcp', 'udp']", settings.transport),
             ssl_context=tls_of(settings).context() if is_tls(settings) else None,
             on_audio=None if settings.audio == "none" else self._hear,
+            codecs=("H264", "H265"),
         )
         self._key_frames = _onvif_key_frames(settings) if settings.onvif else None
         self._take_sound: Callable[[AudioUnit], None] | None = None

@@ -89,7 +89,9 @@ async def _as_it_is(
         facts |= _of_rtsp(pictures)
         if settings.onvif:
             facts["onvif"] = await _onvif(settings, pictures, units, clock)
-        return judged(shown_source(settings.source.reveal()), facts, pictures.video, can_encode=True)
+        return judged(
+            shown_source(settings.source.reveal()), facts, pictures.video, can_encode=settings.transcode == "auto"
+        )
 
 
 async def _look_with_ffmpeg(settings: CameraSettings, facts: dict[str, Any], within_s: float) -> None:

@@ -25,20 +25,27 @@ _TEXTS: Mapping[Verdict, str] = {
     "unreachable": "get nothing: the camera cannot be read",
 }
 
+_ENCODED_FOR_SOME = "it sends H.265; for browsers that do not take it, it is encoded again, which costs CPU here"
+_REFUSED_FOR_SOME = "it sends H.265; browsers that do not take it get its sub, if that is H.264, or nothing"
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`facts` hold plain values for JSON; `reason` is empty where all is well."""
+    """`facts` hold plain values for JSON; `reason` is empty where all is well for every browser. `others`: what becomes
+    of browsers without H.265 where that is sent as it is."""
 
     source: str
     facts: Mapping[str, Any]
     browsers: Verdict
     reason: str = ""
+    others: Verdict = "refused"
 
     @property
     def roads(self) -> tuple[BrowserRoad, ...]:
         """What each browser gets."""
-        return browser_roads(self.browsers, codec=self.facts.get("codec"), profile=self.facts.get("profile"))
+        return browser_roads(
+            self.browsers, codec=self.facts.get("codec"), profile=self.facts.get("profile"), others=self.others
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as plain values."""
@@ -107,6 +114,10 @@ def judged(source: str, facts: Mapping[str, Any], video: VideoDescription, *, ca
         return Report(source, facts, "encoded" if can_encode else "refused", fault)
     if not facts["pictures"]:
         return Report(source, facts, "unreachable", "it was opened and gave no key frame in this time")
+    if video.codec == "H265":
+        if can_encode:
+            return Report(source, facts, "as it is", _ENCODED_FOR_SOME, others="encoded")
+        return Report(source, facts, "as it is", _REFUSED_FOR_SOME)
     return Report(source, facts, "as it is")
 
 
@@ -139,7 +150,8 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _video_line(facts: Mapping[str, Any]) -> str:
-    level = f"level {facts['level']} ({facts['profile_level_id']})" if facts.get("level") else ""
+    level = f"level {facts['level']}" if facts.get("level") else ""
+    level += f" ({facts['profile_level_id']})" if facts.get("profile_level_id") else ""
     size = f"{facts['width']}x{facts['height']}" if facts["width"] else "size not told"
     depth = f"{facts['bit_depth']} bits" if facts.get("bit_depth") else ""
     name = f"{facts['codec']} {facts['profile'] or ''}".strip()

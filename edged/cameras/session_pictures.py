@@ -24,7 +24,7 @@ from metered_realtime.media.video_thread import EncoderCounts, VideoEncoderThrea
 
 Session = Callable[[SourceSink], Awaitable[None]]
 # After so many pictures that could not be encoded, and none that could, there is no encoder.
-_GIVE_UP_AFTER = 5
+GIVE_UP_AFTER = 5
 _CHANGE_SETTING_S = 60.0
 
 
@@ -161,7 +161,7 @@ class SessionPictures:
         if self._restamp:
             frame.pts = None
         self._thread.offer(frame)
-        if self._counts.failed >= _GIVE_UP_AFTER and not self._counts.encoded:
+        if self._counts.failed >= GIVE_UP_AFTER and not self._counts.encoded:
             self._queue.end(
                 CameraError(
                     f"{self._name} gives pictures that have to be encoded, and no H.264 encoder takes them: "

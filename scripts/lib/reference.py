@@ -27,6 +27,7 @@ GROUPS = {
         "media.audio",
         "media.video_source",
         "media.encoded",
+        "media.encoded_choice",
         "media.encoded_audio",
         "media.access_unit",
     ),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         SignallingError,
     )
     from metered_realtime.events import (
+        CodecsAgreed,
         Connected,
         ConnectionReset,
         Data,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from metered_realtime.media.camera_list import CameraInfo, list_cameras
     from metered_realtime.media.encoded import EncodedVideoSource, EncodedVideoStats
     from metered_realtime.media.encoded_audio import EncodedAudioSource
+    from metered_realtime.media.encoded_choice import EncodedVideoChoice
     from metered_realtime.media.files import from_camera, from_file, from_microphone, from_rtsp, screen_share
     from metered_realtime.media.frames import iter_frames
     from metered_realtime.media.live_player import LivePlayer
@@ -118,6 +120,7 @@ _EXPORTS = {
     "media.camera_list": "CameraInfo list_cameras",
     "media.encoded": "EncodedVideoSource EncodedVideoStats",
     "media.encoded_audio": "EncodedAudioSource",
+    "media.encoded_choice": "EncodedVideoChoice",
     "media.files": "from_camera from_file from_microphone from_rtsp screen_share",
     "media.frames": "iter_frames",
     "media.live_player": "LivePlayer",
@@ -135,7 +138,7 @@ _EXPORTS = {
         "SignallingClientState SubscribeOptions TokenProviderFn"
     ),
     "events": (
-        "Connected ConnectionReset DCClose DCError DCMessage DCOpen Data DataChannelOpened Direct "
+        "CodecsAgreed Connected ConnectionReset DCClose DCError DCMessage DCOpen Data DataChannelOpened Direct "
         "Disconnected Event FatalError GoingAway IceCandidateError Joined Left Message NegotiationError "
         "PeerJoined PeerLeft PeerLinkChange Presence ServerError StateChange StreamAdded StreamRemoved "
         "TokenProviderError Track"
@@ -158,6 +161,7 @@ __all__ = [
     "AudioSource",
     "CameraInfo",
     "CandidatePairStats",
+    "CodecsAgreed",
     "Connected",
     "ConnectionReset",
     "DCClose",
@@ -172,6 +176,7 @@ __all__ = [
     "Disconnected",
     "DisconnectedError",
     "EncodedAudioSource",
+    "EncodedVideoChoice",
     "EncodedVideoSource",
     "EncodedVideoStats",
     "ErrorCode",

@@ -23,14 +23,16 @@ from aiortc import (
     RTCRtpTransceiver,
     RTCSessionDescription,
 )
+from aiortc.codecs import is_rtx
 from aiortc.rtcdtlstransport import SRTP_PROFILES
 from aiortc.sdp import candidate_from_sdp
 from OpenSSL import SSL
 
+from metered_realtime.aiortc_codecs import capabilities, with_our_codecs
 from metered_realtime.aiortc_reception import receive_impatiently
 from metered_realtime.aiortc_reports import report_frames
 from metered_realtime.aiortc_rtcp import RtcpEntrance, agree_to_transport_feedback, open_entrance
-from metered_realtime.aiortc_sender import send_pictures, sends_pictures
+from metered_realtime.aiortc_sender import AgreedCodec, send_pictures, sends_pictures
 from metered_realtime.description import read_credentials, read_description
 from metered_realtime.errors import MeteredRealtimeError
 from metered_realtime.ice_connection import IceConnection
@@ -53,6 +55,8 @@ FrameSink = Callable[[Any], None]
 
 _CPU = Path("/proc/cpuinfo")
 _PROFILES = in_order(SRTP_PROFILES, aes=has_aes(_CPU.read_text() if _CPU.exists() else ""))
+# Encoded pictures that go to every peer as the same packets.
+SENT_AS_THEY_COME = ("video/H264", "video/H265")
 _RECEIVING_TOO = {"sendonly": "sendrecv", "inactive": "recvonly"}
 
 
@@ -79,6 +83,9 @@ class PeerConnection(RTCPeerConnection):
         self.link_meter = link_meter
         self._make_ice = make_ice
         super().__init__(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+
+    createOffer = with_our_codecs(RTCPeerConnection.createOffer)  # noqa: N815 - the name WebRTC gives it
+    setRemoteDescription = with_our_codecs(RTCPeerConnection.setRemoteDescription)  # noqa: N815 - as above
 
     def _RTCPeerConnection__createDtlsTransport(self) -> Any:  # noqa: N802 - aiortc's private name for it
         dtls = super()._RTCPeerConnection__createDtlsTransport()  # type: ignore[misc]
@@ -165,14 +172,18 @@ async def follow_restart(pc: PeerConnection, sdp: str) -> None:
         await pc.ice.set_remote(*read_credentials(sdp))
 
 
-def add_sender(pc: PeerConnection, track: MediaStreamTrack, mime_type: str | None) -> RTCRtpTransceiver:
-    """Add a section that sends `track`, as nothing but `mime_type` if that is given. Raises UnsupportedCodecError."""
-    preferences = codec_preferences(track.kind, mime_type)
+def add_sender(
+    pc: PeerConnection, track: MediaStreamTrack, mime_type: str | None, also_as: Sequence[str] = ()
+) -> RTCRtpTransceiver:
+    """Add a section that sends `track`, as nothing but `mime_type` if that is given, or one of `also_as`.
+
+    Raises UnsupportedCodecError.
+    """
+    preferences = codec_preferences(track.kind, mime_type, also_as)
     transceiver = pc.addTransceiver(track, direction="sendonly")
-    if preferences:
-        transceiver.setCodecPreferences(preferences)
-    if mime_type == "video/H264" and isinstance(track, SenderTrack) and pc.rtcp is not None:
-        send_pictures(transceiver.sender, track, pc.rtcp)
+    transceiver._preferred_codecs = preferences
+    if mime_type in SENT_AS_THEY_COME and isinstance(track, SenderTrack) and pc.rtcp is not None:
+        send_pictures(transceiver.sender, track, pc.rtcp, lambda: agreed_codecs(transceiver))
     elif isinstance(track, SenderTrack):
         _pass_key_frame_requests(transceiver.sender, track)
         report_frames(transceiver.sender, track)
@@ -190,15 +201,29 @@ def _pass_key_frame_requests(sender: RTCRtpSender, track: SenderTrack) -> None:
     sender._send_keyframe = requested  # type: ignore[method-assign]
 
 
-def codec_preferences(kind: str, mime_type: str | None) -> list[Any]:
-    """Return the capabilities that restrict a section to `mime_type`, with its repair codec; empty: no restriction."""
+def codec_preferences(kind: str, mime_type: str | None, also_as: Sequence[str] = ()) -> list[Any]:
+    """Return the capabilities that restrict a section to `mime_type` and `also_as`, in this order, with their repair
+    codec; empty: no restriction."""
     if mime_type is None:
         return []
-    wanted = (mime_type.lower(), f"{kind}/rtx")
-    codecs = [codec for codec in RTCRtpSender.getCapabilities(kind).codecs if codec.mimeType.lower() in wanted]
-    if not any(codec.mimeType.lower() == mime_type.lower() for codec in codecs):
-        raise UnsupportedCodecError(f"{mime_type} cannot be sent over WebRTC by this package")
-    return codecs
+    known = capabilities(kind)
+    preferences: list[Any] = []
+    for name in (mime_type, *also_as):
+        codecs = [codec for codec in known if codec.mimeType.lower() == name.lower()]
+        if not codecs:
+            raise UnsupportedCodecError(f"{name} cannot be sent over WebRTC by this package")
+        preferences += codecs
+    return preferences + [codec for codec in known if is_rtx(codec)]
+
+
+def agreed_codecs(transceiver: RTCRtpTransceiver) -> dict[str, AgreedCodec]:
+    """Return MIME type -> the numbers under which both sides know it; of several of one type the first."""
+    repairs = {codec.parameters.get("apt"): codec.payloadType for codec in transceiver._codecs if is_rtx(codec)}
+    agreed: dict[str, AgreedCodec] = {}
+    for codec in transceiver._codecs:
+        if not is_rtx(codec) and codec.payloadType is not None:
+            agreed.setdefault(codec.mimeType, AgreedCodec(codec.payloadType, repairs.get(codec.payloadType)))
+    return agreed
 
 
 def set_msid(sender: RTCRtpSender, stream_id: str | None, track_id: str) -> None:

@@ -14,9 +14,9 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 from aiortc.codecs import get_encoder
@@ -26,8 +26,8 @@ from metered_realtime.aiortc_reports import send_reports
 from metered_realtime.aiortc_rtcp import LastReport, RtcpEntrance, smoothed_round_trip
 from metered_realtime.media.access_unit import CLOCK_RATE
 from metered_realtime.media.encoded_reader import SharedUnit
-from metered_realtime.media.h264_packets import packetize
 from metered_realtime.media.image_pieces import in_pieces
+from metered_realtime.media.packed import PACKETIZERS
 from metered_realtime.media.rtp_image import PacketFormat, build_images
 from metered_realtime.media.source import SenderTrack
 from metered_realtime.picture_sender import PictureSender, RtxFormat
@@ -42,14 +42,31 @@ RESENT_BYTES = 1200
 _GCM = b"SRTP_AEAD_AES"
 
 
-def send_pictures(sender: Any, track: SenderTrack, rtcp: RtcpEntrance) -> None:
-    """Let `sender`, which may send H.264 only, take the pictures of `track` this way. Before it is started."""
-    _PictureRtp(sender, track, rtcp).install()
+class AgreedCodec(NamedTuple):
+    """Under which payload types both sides know a codec, and what is sent again of it (None: nothing is)."""
+
+    payload_type: int
+    rtx_payload_type: int | None
+
+
+Agreed = Callable[[], dict[str, AgreedCodec]]
+"""Tells MIME type -> how the other side takes it, once the sender is started."""
+
+
+def send_pictures(sender: Any, track: SenderTrack, rtcp: RtcpEntrance, agreed: Agreed) -> None:
+    """Let `sender`, which may send H.264 and H.265 only, take the pictures of `track` this way. Before it starts."""
+    _PictureRtp(sender, track, rtcp, agreed).install()
 
 
 def sends_pictures(sender: Any) -> bool:
     """Tell whether `sender` takes its pictures this way."""
     return _stand_in(sender) is not None
+
+
+def sent_codec(sender: Any) -> str | None:
+    """Return the MIME type of the last picture that was sent this way; None where there was none."""
+    stand_in = _stand_in(sender)
+    return None if stand_in is None else stand_in.codec
 
 
 def thinned_pictures(sender: Any) -> int:
@@ -71,17 +88,19 @@ def _send_time_24() -> int:
 class _PictureRtp:
     """Stands in for the parts of one RTCRtpSender that put packets on the wire."""
 
-    def __init__(self, sender: Any, track: SenderTrack, rtcp: RtcpEntrance) -> None:
+    def __init__(self, sender: Any, track: SenderTrack, rtcp: RtcpEntrance, agreed: Agreed) -> None:
         self._sender = sender
         self._track = track
         self._rtcp = rtcp
         self._meter = rtcp.meter
+        self._agreed = agreed
+        self.codec: str | None = None
         self._last_report: LastReport | None = None
         self._own_bitrate_bps = 0
         self._origin = random.getrandbits(32)
         self._wants_key = self._is_full = False
         self._encoder: Any = None
-        self._format: PacketFormat | None = None
+        self._formats: dict[str, PacketFormat] = {}
         self._is_connected = False
         self._pictures: PictureSender | None = None
         self._synced = (0, 0)
@@ -104,7 +123,7 @@ class _PictureRtp:
         sender = self._sender
         sender._RTCRtpSender__rtp_started.set()
         try:
-            self._open(codec)
+            self._open()
             while True:
                 item = await self._track.feed(self._take)
                 await self._send_item(codec, item)
@@ -119,7 +138,7 @@ class _PictureRtp:
             self._track.stop()
             sender._RTCRtpSender__rtp_exited.set()
 
-    def _open(self, codec: Any) -> None:
+    def _open(self) -> None:
         sender, dtls = self._sender, self._sender.transport
         self._state_changed()
         dtls.add_listener("statechange", self._state_changed)
@@ -127,56 +146,64 @@ class _PictureRtp:
         is_gcm = dtls._ssl.get_selected_srtp_profile().startswith(_GCM)
         transport_id = extensions.transport_sequence_number
         send_time_id = extensions.abs_send_time if transport_id is None else None
-        self._format = PacketFormat(codec.payloadType, send_time_id, 16 if is_gcm else 10, transport_id)
-        rtx = sender._RTCRtpSender__rtx_payload_type
+        tag_bytes, agreed = 16 if is_gcm else 10, self._agreed()
+        self._formats = {
+            mime_type: PacketFormat(codec.payload_type, send_time_id, tag_bytes, transport_id)
+            for mime_type, codec in agreed.items()
+        }
+        repairs = {codec.payload_type: codec.rtx_payload_type for codec in agreed.values()}
+        rtx = {codec: repair for codec, repair in repairs.items() if repair is not None}
         self._pictures = PictureSender(
             dtls._tx_srtp,
             dtls.transport._connection.outlet,
             ssrc=sender._ssrc,
             # Below half, so that a loss at the very start cannot hide a wrap from SRTP (RFC 3711 section 3.3.1).
             first_sequence=random.getrandbits(15),
-            rtx=RtxFormat(rtx, sender._rtx_ssrc, random.getrandbits(15)) if rtx is not None else None,
+            rtx=RtxFormat(rtx, sender._rtx_ssrc, random.getrandbits(15)) if rtx else None,
             on_dropped=self._track.lagged,
             number=self._meter.number_packets if transport_id is not None else None,
         )
         self._rtcp.add(sender._ssrc, self)
+        self._track.agree(agreed)
 
     def _state_changed(self) -> None:
         self._is_connected = self._sender.transport.state == "connected"
 
     def _take(self, unit: SharedUnit, ticks: int, is_live: bool) -> None:
         """Send one picture of a shared source, at once unless the link is thin. Runs for every viewer and picture."""
+        assert unit.packed is not None
+        fmt = self._formats.get(unit.packed.mime_type)
+        if fmt is None:
+            return  # no decoder there would know what it is
+        self.codec = unit.packed.mime_type
         meter, size_bytes = self._meter, unit.size_bytes
         meter.estimate.wanted_bytes += size_bytes
         if is_live:  # the timestamps of what is sent again are squeezed
             self._taken = ticks, unit.taken_s
         if meter.is_thinning:
-            meter.depart(self, partial(self._leave, unit, ticks), size_bytes, is_key=unit.is_key)
+            meter.depart(self, partial(self._leave, unit, fmt, ticks), size_bytes, is_key=unit.is_key)
             return
-        assert self._format is not None
-        assert unit.packed is not None
         meter.estimate.sent_bytes += size_bytes
-        images = unit.packed.images(self._format, _send_time_24)
-        is_timed = not is_live and self._format.send_time_id is not None
+        images = unit.packed.images(fmt, _send_time_24)
+        is_timed = not is_live and fmt.send_time_id is not None
         self._send(images, ticks, is_key=unit.is_key, send_time=_send_time_24().to_bytes(3) if is_timed else None)
 
-    def _leave(self, unit: SharedUnit, ticks: int, max_packets: int) -> Iterator[None]:
+    def _leave(self, unit: SharedUnit, fmt: PacketFormat, ticks: int, max_packets: int) -> Iterator[None]:
         """Send a picture piece by piece, at the pace of whoever asks for the next."""
-        assert self._format is not None
         assert unit.packed is not None
-        images = unit.packed.images(self._format, _send_time_24)
-        for image in in_pieces(images, self._format, max_packets):
+        images = unit.packed.images(fmt, _send_time_24)
+        for image in in_pieces(images, fmt, max_packets):
             self._meter.estimate.sent_bytes += image.payload_bytes
-            send_time = _send_time_24().to_bytes(3) if self._format.send_time_id is not None else None
+            send_time = _send_time_24().to_bytes(3) if fmt.send_time_id is not None else None
             self._send((image,), ticks, is_key=unit.is_key, send_time=send_time)
             yield
 
     async def _send_item(self, codec: Any, item: Any) -> None:
         """Send a packet, or a frame encoded for this viewer alone."""
-        assert self._format is not None
         taken_s = self._track.taken_s
         if isinstance(item, av.Packet):
-            payloads, ticks, is_key = packetize(bytes(item)), item.pts or 0, bool(item.is_keyframe)
+            payloads, ticks = PACKETIZERS[codec.mimeType](bytes(item)), item.pts or 0
+            is_key = bool(item.is_keyframe)
         else:
             is_key, self._wants_key = self._wants_key, False
             loop = asyncio.get_running_loop()
@@ -185,7 +212,7 @@ class _PictureRtp:
         self._meter.estimate.wanted_bytes += size_bytes
         self._meter.estimate.sent_bytes += size_bytes
         self._taken = ticks, taken_s
-        self._send(build_images(payloads, self._format, _send_time_24()), ticks, is_key=is_key)
+        self._send(build_images(payloads, self._formats[codec.mimeType], _send_time_24()), ticks, is_key=is_key)
 
     def _own_encoder(self, codec: Any) -> Any:
         """Return the encoder of this viewer alone; no picture of it is left out, its bit rate follows the link."""

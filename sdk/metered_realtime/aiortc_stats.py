@@ -13,7 +13,7 @@ from typing import Any
 
 from aiortc import RTCPeerConnection, RTCRtpReceiver
 
-from metered_realtime.aiortc_sender import thinned_pictures
+from metered_realtime.aiortc_sender import sent_codec, thinned_pictures
 from metered_realtime.stats import CandidatePairStats, ConnectionSample, TrackStats
 
 
@@ -77,7 +77,7 @@ async def _sent(track: CountedTrack) -> TrackStats:
         direction="send",
         kind=ours.kind,
         track_id=track.track_id,
-        codec=codecs[0].mimeType if codecs else None,
+        codec=sent_codec(sender) or (codecs[0].mimeType if codecs else None),
         ssrc=ours.ssrc,
         bytes=ours.bytesSent,
         packets=ours.packetsSent,

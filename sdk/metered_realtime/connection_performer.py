@@ -51,6 +51,7 @@ class ConnectionEvents:
     failed: Callable[[Exception], None]
     candidate_failed: Callable[[Exception], None]
     link_changed: Callable[[PeerLink], None]
+    codecs_agreed: Callable[[frozenset[str]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,7 @@ class Performer:
             return self._core.offer_refused(self._explain(error), self._now())
         self._post(Description("answer", self._answer_sdp), self._answer_lost)
         self._report_refused(refused)
+        self._events.codecs_agreed(session.senders.codecs)
         return self._core.answered(offer, need=session.need, now_s=self._now())
 
     async def _apply_answer(self, answer: RemoteDescription) -> Iterable[Action]:
@@ -185,6 +187,7 @@ class Performer:
         except Exception as error:  # noqa: BLE001 - as above
             return self._core.answer_refused(self._explain(error), self._now())
         self._report_refused(refused)
+        self._events.codecs_agreed(session.senders.codecs)
         return self._core.answer_applied(answer, need=session.need, now_s=self._now())
 
     def _report_refused(self, refused: Iterable[Any]) -> None:

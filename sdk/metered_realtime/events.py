@@ -208,6 +208,13 @@ class DataChannelOpened(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CodecsAgreed(Event):
+    """Both sides agreed on how media of ours is encoded: `RemotePeer.codecs` has another value, `codecs`. Ours."""
+
+    codecs: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class NegotiationError(Event):
     """Offer and answer with this peer failed."""
 

@@ -14,13 +14,14 @@ from metered_realtime.streams import MediaStream, StreamMetadata, check_track
 @dataclass(frozen=True, slots=True, eq=False)
 class LocalTrack:
     """One track as it is sent. `track` is the application's, `source` opens a reader of it per peer; `mime_type` is the
-    only codec it can be sent as."""
+    only codec it can be sent as, but for those in `also_as`."""
 
     track: Any
     track_id: str
     kind: str
     source: Any
     mime_type: str | None = None
+    also_as: tuple[str, ...] = ()
     stream: MediaStream | None = None
     metadata: StreamMetadata | None = None
 
@@ -66,6 +67,7 @@ class LocalMedia:
             kind=track.kind,
             source=track if opens_readers else None,
             mime_type=getattr(track, "mime_type", None) if opens_readers else None,
+            also_as=tuple(getattr(track, "also_as", ())) if opens_readers else (),
             stream=stream,
             metadata=metadata,
         )

@@ -50,6 +50,7 @@ class MemberLink:
     ) -> None:
         self.state: PeerConnectionState = "idle"
         self.metadata = metadata
+        self.codecs: frozenset[str] = frozenset()
         self.remote = RemotePeer(peer_id, self, logger=logger)
         self._local_tracks = local_tracks
         self._send = send
@@ -74,6 +75,7 @@ class MemberLink:
                 failed=lambda error: self.remote.emit(events.NegotiationError(error)),
                 candidate_failed=lambda error: self.remote.emit(events.IceCandidateError(error)),
                 link_changed=lambda link: self.remote.emit(events.PeerLinkChange(self.remote, link)),
+                codecs_agreed=self._codecs_agreed,
             ),
             receives=receives,
             relay_only=relay_only,
@@ -222,6 +224,11 @@ class MemberLink:
     def _connection_changed(self, state: PeerConnectionState) -> None:
         if not self._is_held and not (self.state == "reconnecting" and state == "connecting"):
             self._set_state(state)
+
+    def _codecs_agreed(self, codecs: frozenset[str]) -> None:
+        if codecs != self.codecs:
+            self.codecs = codecs
+            self.remote.emit(events.CodecsAgreed(codecs))
 
     def _set_state(self, state: PeerConnectionState) -> None:
         if self.state not in (state, "closed"):

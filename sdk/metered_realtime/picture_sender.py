@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -29,9 +29,12 @@ RESEND_PER_S = 800.0
 
 @dataclass(frozen=True, slots=True)
 class RtxFormat:
-    """How lost packets are sent again (RFC 4588): payload type, SSRC and first sequence number of that stream."""
+    """How lost packets are sent again (RFC 4588): payload type, SSRC and first sequence number of that stream.
 
-    payload_type: int
+    `payload_types`: that of a packet -> that under which it is sent again; no other packets are.
+    """
+
+    payload_types: Mapping[int, int]
     ssrc: int
     first_sequence: int
 
@@ -231,15 +234,18 @@ class PictureSender:
         if path.send_one(protect_packet(self._session, packet)):
             self.counts.resent_packets += 1
 
-    def _rtx_packet(self, picture: SentPicture, index: int) -> bytes:
+    def _rtx_packet(self, picture: SentPicture, index: int) -> bytes | None:
         assert self._rtx is not None
         offset, length = picture.image.places[index]
         data = picture.image.data
+        payload_type = self._rtx.payload_types.get(data[offset + 1] & 0x7F)
+        if payload_type is None:
+            return None
         header_bytes = 20 if data[offset] & 0x10 else 12
         original = (picture.first_sequence + index) & 0xFFFF
         header = (
             data[offset : offset + 1]
-            + bytes((data[offset + 1] & 0x80 | self._rtx.payload_type,))
+            + bytes((data[offset + 1] & 0x80 | payload_type,))
             + self._rtx_sequence.to_bytes(2)
             + picture.timestamp.to_bytes(4)
             + self._rtx.ssrc.to_bytes(4)

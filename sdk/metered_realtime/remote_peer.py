@@ -17,6 +17,7 @@ class Link(Protocol):
 
     state: PeerConnectionState
     metadata: dict[str, Any] | None
+    codecs: frozenset[str]
 
     @property
     def polite(self) -> bool: ...
@@ -34,8 +35,8 @@ class RemotePeer(Emitter):
     """A member of the channel; made by `MeteredPeer`, found in `PeerJoined`.
 
     Emits `StateChange`, `Track`, `StreamAdded`, `StreamRemoved`, `ConnectionReset`, `DataChannelOpened`,
-    `NegotiationError`, `IceCandidateError`, `PeerLinkChange`. After the connection was renewed, tracks and
-    streams are announced anew with new objects.
+    `CodecsAgreed`, `NegotiationError`, `IceCandidateError`, `PeerLinkChange`. After the connection was renewed, tracks
+    and streams are announced anew with new objects.
     """
 
     def __init__(self, peer_id: str, link: Link, *, logger: Logger | None = None) -> None:
@@ -60,6 +61,14 @@ class RemotePeer(Emitter):
     def polite(self) -> bool:
         """Whether our side gives way when two offers cross: our peer id is the smaller one."""
         return self._link.polite
+
+    @property
+    def codecs(self) -> frozenset[str]:
+        """The MIME types that the peer takes of those it was offered for what it is sent; empty before its first word.
+
+        What it was not offered is not among them. `CodecsAgreed` tells of changes.
+        """
+        return self._link.codecs
 
     @property
     def pc(self) -> Any:

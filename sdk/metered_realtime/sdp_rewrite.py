@@ -124,9 +124,12 @@ def _codecs(section: str) -> dict[str, tuple[str, ...]]:
 
 
 def _codec_key(name: str, parameters: str) -> tuple[str, ...]:
+    fields = dict(field.strip().lower().partition("=")[::2] for field in parameters.split(";"))
+    if name.startswith("h265/"):
+        # Nor does the level separate two H.265 codecs (W3C WebRTC 1.0, candidate correction 52).
+        return (name, fields.get("profile-id", "1"), fields.get("tier-flag", "0"), fields.get("tx-mode", "srst"))
     if not name.startswith("h264/"):
         return (name,)
-    fields = dict(field.strip().lower().partition("=")[::2] for field in parameters.split(";"))
     # The level does not separate two H.264 codecs (RFC 6184 section 8.2.2), profile and packetization do.
     return (name, fields.get("profile-level-id", "42e01f")[:4], fields.get("packetization-mode", "0"))
 

@@ -31,6 +31,7 @@ class Sender:
     told: bool = False
     is_refused: bool = False
     prior_mid: str | None = None
+    also_as: tuple[str, ...] = ()
 
     @property
     def mid(self) -> str | None:
@@ -100,7 +101,7 @@ class Senders:
             codec = sender.mime_type or "any codec we have"
             return MeteredRealtimeError(f"the {local.kind} track {local.track_id} is not sent: {codec} was refused")
         try:
-            aiortc_adapter.codec_preferences(local.kind, local.mime_type)
+            aiortc_adapter.codec_preferences(local.kind, local.mime_type, local.also_as)
         except aiortc_adapter.UnsupportedCodecError as error:
             return error
         return None
@@ -114,7 +115,9 @@ class Senders:
         same = next((each for each in idle if each.track_id == local.track_id), None)
         sender = same if same is not None else idle[0] if len(idle) >= MAX_IDLE else None
         if sender is None:
-            sender = Sender(local.kind, local.mime_type, local.track_id, local.stream_id, SenderTrack(local.kind), None)
+            track = SenderTrack(local.kind)
+            sender = Sender(local.kind, local.mime_type, local.track_id, local.stream_id, track, None)
+            sender.also_as = local.also_as
             self._all.append(sender)
         sender.local = local
         sender.track_id, sender.stream_id = local.track_id, local.stream_id
@@ -144,7 +147,7 @@ class Senders:
 
     def open_section(self, pc: Any, sender: Sender) -> Any:
         """Give the sender its section, and return the transceiver. Raises UnsupportedCodecError."""
-        sender.transceiver = aiortc_adapter.add_sender(pc, sender.track, sender.mime_type)
+        sender.transceiver = aiortc_adapter.add_sender(pc, sender.track, sender.mime_type, sender.also_as)
         aiortc_adapter.set_msid(sender.transceiver.sender, sender.stream_id, sender.track_id)
         return sender.transceiver
 
@@ -173,6 +176,12 @@ class Senders:
                 refused.append(sender)
         return refused
 
+    @property
+    def codecs(self) -> frozenset[str]:
+        """The MIME types that both sides agreed on in the sections we send in."""
+        agreed = (each.transceiver for each in self._all if each.told and not each.is_refused)
+        return frozenset(name for transceiver in agreed for name in aiortc_adapter.agreed_codecs(transceiver))
+
     def stop(self) -> None:
         """Stop reading every source."""
         for sender in self._all:
@@ -181,9 +190,10 @@ class Senders:
 
 def _has_refused(sender: Sender, local: LocalTrack) -> bool:
     """A section for this one codec was refused, and is not used by another track."""
-    is_alike = (sender.kind, sender.mime_type) == (local.kind, local.mime_type)
+    is_alike = (sender.kind, sender.mime_type, sender.also_as) == (local.kind, local.mime_type, local.also_as)
     return sender.is_refused and sender.local is None and is_alike and local.mime_type is not None
 
 
 def _fits(sender: Sender, local: LocalTrack) -> bool:
-    return sender.kind == local.kind and local.mime_type in (None, sender.mime_type)
+    takes_others = set(local.also_as) <= set(sender.also_as)
+    return sender.kind == local.kind and local.mime_type in (None, sender.mime_type) and takes_others

@@ -36,7 +36,7 @@ PACKETS = [item.payload for item in CAPTURED if isinstance(item, Interleaved) an
 # A parser that looks at everything again with each piece takes minutes for these.
 SOON_S = 5.0
 MAX_PEAK_BYTES = 48 * 1024 * 1024
-MAX_STANDSTILL_S = 0.5
+MAX_STANDSTILL_S = 0.3
 FLOOD_TIMEOUT_S = 0.6
 
 
@@ -295,11 +295,11 @@ async def test_a_client_survives_any_conversation(data: st.DataObject) -> None:
 
 
 async def longest_standstill_s(stop: asyncio.Event) -> float:
-    """Return how long everything else in the process had to wait at most."""
-    worst_s, last_s = 0.0, time.monotonic()
+    """Return how long everything else in the process had to wait at most, not counting what other processes took."""
+    worst_s, last_s = 0.0, time.thread_time()
     while not stop.is_set():
         await asyncio.sleep(0.005)
-        worst_s, last_s = max(worst_s, time.monotonic() - last_s), time.monotonic()
+        worst_s, last_s = max(worst_s, time.thread_time() - last_s), time.thread_time()
     return worst_s
 
 

@@ -42,7 +42,7 @@ class Recorded:
             send=self._send,
             events=ConnectionEvents(
                 self.states.append, lambda change: None, self._replaced, lambda channel: None, self.errors.append,
-                self.candidate_errors.append, lambda link: None,
+                self.candidate_errors.append, lambda link: None, lambda codecs: None,
             ),
         )  # fmt: skip
 
@@ -166,10 +166,10 @@ async def test_an_offer_with_new_credentials_is_answered_from_a_new_connection(r
 
 async def test_a_codec_that_cannot_be_sent_is_said_in_a_sentence(recorded: Recorded) -> None:
     camera = EncodedVideoSource()
-    camera.mime_type = "video/H265"
+    camera.mime_type = "video/AV1"
     recorded.add(camera)
     (error,) = await recorded.until(lambda: recorded.errors)
-    assert "video/H265" in str(error)
+    assert "video/AV1" in str(error)
     assert recorded.descriptions == []
 
 

@@ -31,6 +31,7 @@ FIELDS = {
     "StreamRemoved": "stream",
     "ConnectionReset": "",
     "DataChannelOpened": "channel",
+    "CodecsAgreed": "codecs",
     "NegotiationError": "err",
     "IceCandidateError": "err",
     "DCOpen": "",

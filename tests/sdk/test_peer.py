@@ -23,6 +23,7 @@ from metered_realtime.errors import (
 )
 from metered_realtime.ice_servers import IceServerConfig
 from metered_realtime.media.encoded import EncodedVideoSource
+from metered_realtime.media.encoded_choice import EncodedVideoChoice
 from metered_realtime.media.frames import iter_frames
 from metered_realtime.streams import MediaStream
 from tests.sdk.media.tracks import Scripted
@@ -474,7 +475,7 @@ async def test_a_track_that_cannot_reach_a_member_is_an_error_with_the_members_n
 ) -> None:
     a, b, c = open_peer(), open_peer(), open_peer()
     old, foreign = SmallPictures(), EncodedVideoSource()
-    foreign.mime_type = "video/H265"
+    foreign.mime_type = "video/AV1"
     a.add_track(old)
     b_at_a, _ = await met(a, b, channel)
     seen = expect(a, events.PeerJoined)
@@ -489,7 +490,7 @@ async def test_a_track_that_cannot_reach_a_member_is_an_error_with_the_members_n
         await a.replace_track(old, foreign)
     assert refused.value.succeeded == (c_at_a.id,)
     assert [failure.peer_id for failure in refused.value.failed] == [b_at_a.id]
-    assert "H265" in str(refused.value.failed[0].err)
+    assert "AV1" in str(refused.value.failed[0].err)
     again = SmallPictures()
     await a.replace_track(foreign, again)
     assert b_at_a in a.remote_peers
@@ -773,3 +774,13 @@ async def test_a_final_close_ends_the_peer_with_its_reason(open_peer: Any, chann
     await gone
     await a.close()
     assert (a.state, a.remote_peers, a.channel) == ("closed", [], None)
+
+
+async def test_it_is_known_what_a_member_takes_of_what_it_was_offered(open_peer: Any, channel: str) -> None:  # noqa: F811
+    a, b = open_peer(), open_peer()
+    h264, h265 = EncodedVideoSource(), EncodedVideoSource(mime_type="video/H265")
+    a.add_track(EncodedVideoChoice([h264, h265], preferred="video/H265"))
+    b_at_a, _ = await met(a, b, channel)
+    assert b_at_a.codecs == frozenset()
+    agreed = await expect(b_at_a, events.CodecsAgreed)
+    assert agreed.codecs == b_at_a.codecs == {"video/H264"}, "ours decodes no H.265"

@@ -16,7 +16,7 @@ from tests.sdk.test_srtp import PROFILES, sessions
 
 FORMAT = PacketFormat(payload_type=96, send_time_id=2, tag_bytes=16)
 SSRC, RTX_SSRC = 0x11111111, 0x22222222
-RTX = RtxFormat(payload_type=97, ssrc=RTX_SSRC, first_sequence=65535)
+RTX = RtxFormat(payload_types={96: 97}, ssrc=RTX_SSRC, first_sequence=65535)
 
 
 def picture(size: int, fill: bytes = b"p") -> list[PacketImage]:

@@ -22,11 +22,12 @@ MeteredPeerStateError MeteredPeerReplaceTrackError ReplaceTrackFailure DataChann
 StdlibLogger ErrorCode IceServerConfig PresencePeer WsCloseCode
 """.split()
 OURS = """
-AccessUnit CameraInfo CandidatePairStats ConnectionReset EncodedAudioSource EncodedVideoSource EncodedVideoStats
-FileFinished FileStarted IceRestartExhaustedError JsonMessages LivePlayer MediaDirections NotJsonError
-OversizedPayloadError PeerLink PeerLinkChange PeerStats Recorder RecorderStats RecordingFailed ReopeningDataChannel
-SnapshotError SourceBusyError SourceDeniedError SourceError SourceFormatError SourceLostError SourceNotFoundError
-SourceStateChange SourceTimeoutError TrackRefused TrackStats VideoSource VideoSourceStats list_cameras snapshot
+AccessUnit CameraInfo CandidatePairStats CodecsAgreed ConnectionReset EncodedAudioSource EncodedVideoChoice
+EncodedVideoSource EncodedVideoStats FileFinished FileStarted IceRestartExhaustedError JsonMessages LivePlayer
+MediaDirections NotJsonError OversizedPayloadError PeerLink PeerLinkChange PeerStats Recorder RecorderStats
+RecordingFailed ReopeningDataChannel SnapshotError SourceBusyError SourceDeniedError SourceError SourceFormatError
+SourceLostError SourceNotFoundError SourceStateChange SourceTimeoutError TrackRefused TrackStats VideoSource
+VideoSourceStats list_cameras snapshot
 """.split()
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from metered_realtime.media.h264 import NAL_IDR, nal_type, split_annex_b
+from metered_realtime.media.h265 import is_key_picture
 
 CLOCK_RATE = 90_000
 """Ticks per second of every `pts_90k` (RFC 6184 section 8.2.1)."""
@@ -25,9 +26,10 @@ class Unit(Protocol):
 class AccessUnit:
     """One complete encoded picture (RFC 6184 section 1.2), ready to be decoded or sent.
 
-    `data` of H.264 is Annex-B; a key unit carries its SPS and PPS in front. `pts_90k` is in ticks of 1/90000 s,
-    unwrapped, and never goes backwards within one source (equal values occur). `taken_s`: when it was taken, on the
-    clock of `time.monotonic()`, where that is known; pictures and sounds that were taken together are played together.
+    `data` of H.264 and H.265 is Annex-B; a key unit carries its parameter sets in front. `pts_90k` is in ticks of
+    1/90000 s, unwrapped, and never goes backwards within one source (equal values occur). `taken_s`: when it was taken,
+    on the clock of `time.monotonic()`, where that is known; pictures and sounds that were taken together are played
+    together.
     """
 
     data: bytes
@@ -41,6 +43,11 @@ class AccessUnit:
         return len(self.data)
 
     @classmethod
-    def from_annex_b(cls, data: bytes, pts_90k: int) -> AccessUnit:
-        """Return an H.264 picture as an encoder or a file gives it; it is a key unit if it holds an IDR slice."""
+    def from_annex_b(cls, data: bytes, pts_90k: int, mime_type: str = "video/H264") -> AccessUnit:
+        """Return an H.264 picture as an encoder or a file gives it; it is a key unit if it holds an IDR slice.
+
+        `mime_type` "video/H265": a picture of that, which is a key unit if decoding may start with it (IDR, CRA, BLA).
+        """
+        if mime_type == "video/H265":
+            return cls(data, pts_90k, is_key_picture(data))
         return cls(data, pts_90k, any(nal_type(nal) == NAL_IDR for nal in split_annex_b(data)))

@@ -1,4 +1,4 @@
-"""Which H.264 browsers do not show, told from its description, with what the camera's owner can change. Pure."""
+"""Which pictures browsers do not show, told from their description, with what the camera's owner can change. Pure."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ _MAX_MACROBLOCKS = 36_864
 
 
 def browser_fault(video: VideoDescription) -> str | None:
-    """Return one sentence on why browsers would not show it, None where they will as far as is known."""
-    if video.codec != "H264":
+    """Return one sentence on why browsers would not show it, None where they will as far as is known.
+
+    H.265 is judged for those browsers that take it at all.
+    """
+    if video.codec not in ("H264", "H265"):
         return f"it sends {video.codec}, which browsers do not show: choose H.264 (AVC) in the camera's settings"
+    profile = "a profile up to High" if video.codec == "H264" else "the Main profile"
     if video.has_b_frames:
-        return (
-            "it sends B-frames, which browsers show jerkily or not at all: switch them off in the camera, "
-            "or choose its Baseline profile"
-        )
+        other = ", or choose its Baseline profile" if video.codec == "H264" else ""
+        return f"it sends B-frames, which browsers show jerkily or not at all: switch them off in the camera{other}"
     if video.chroma_format is not None and video.chroma_format != "4:2:0":
         return (
             f"its colours are coded as {video.chroma_format}, which browsers do not show: choose 4:2:0 "
-            "(a profile up to High) in the camera's settings"
+            f"({profile}) in the camera's settings"
         )
     if video.bit_depth is not None and video.bit_depth > 8:
         return (
             f"it sends {video.bit_depth} bits a colour, which browsers do not show: choose 8 bits "
-            "(a profile up to High) in the camera's settings"
+            f"({profile}) in the camera's settings"
         )
     return _too_large(video)
 

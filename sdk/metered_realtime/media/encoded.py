@@ -14,9 +14,9 @@ from metered_realtime.media.access_unit import CLOCK_RATE, AccessUnit
 from metered_realtime.media.arrival_line import ArrivalLine
 from metered_realtime.media.encoded_reader import EncodedReader, SharedUnit
 from metered_realtime.media.gop import DEFAULT_MAX_BYTES, GopRing
-from metered_realtime.media.packed import PackedUnit
+from metered_realtime.media.packed import PACKETIZERS, PackedUnit
 
-MIME_TYPES = ("video/H264", "video/VP8")
+MIME_TYPES = ("video/H264", "video/H265", "video/VP8")
 # Viewers that come or lose pictures together share one new key frame.
 KEY_FRAME_INTERVAL_S = 0.5
 
@@ -58,7 +58,9 @@ class EncodedVideoSource(MediaStreamTrack):
     Each remote peer reads through its own `open_reader()`; a reader starts with the current group of pictures, kept up
     to `max_gop_bytes`, and goes on live. All calls belong to the event loop's thread.
 
-    `mime_type` says what is pushed: `video/H264` (Annex-B, no B-frames) or `video/VP8`; peers are offered that alone.
+    `mime_type` says what is pushed: `video/H264` or `video/H265` (Annex-B, no B-frames) or `video/VP8`; peers are
+    offered that alone (`EncodedVideoChoice`: several). H.265 is shown by Safari, and by Chrome with a decoder in
+    hardware; a member built on aiortc cannot even answer where nothing else is offered.
     `on_demand(True)` is called when the first reader starts to read, `on_demand(False)` when the last stops.
     `on_key_frame_wanted()` is called, at most twice a second, when a newcomer or a receiver that lost pictures needs a
     key frame: for a source that can make one. Where it returns False, and without it, such a receiver is sent the kept
@@ -67,7 +69,7 @@ class EncodedVideoSource(MediaStreamTrack):
     """
 
     kind = "video"
-    mime_type: str | None = "video/H264"
+    mime_type: str = "video/H264"
 
     def __init__(
         self,
@@ -83,7 +85,7 @@ class EncodedVideoSource(MediaStreamTrack):
         if mime_type not in MIME_TYPES:
             raise ValueError(f"mime_type must be one of {', '.join(MIME_TYPES)}, not {mime_type!r}")
         self.mime_type = mime_type
-        self._is_h264 = mime_type == "video/H264"
+        self._is_packed = mime_type in PACKETIZERS
         self._given_id = id
         self._on_demand = on_demand
         self._on_key_frame_wanted = on_key_frame_wanted
@@ -132,7 +134,7 @@ class EncodedVideoSource(MediaStreamTrack):
         pts_90k = self._continue_timeline(unit.pts_90k)
         made_s = self._arrivals.place(pts_90k / CLOCK_RATE, self._last_push_s)
         taken_s = made_s if unit.taken_s is None else unit.taken_s
-        packed = PackedUnit(unit.data) if self._is_h264 else None
+        packed = PackedUnit(unit.data, self.mime_type) if self._is_packed else None
         shared = SharedUnit(unit.data, pts_90k, unit.is_key, self._last_push_s, packed, taken_s)
         self._units += 1
         self._key_units += unit.is_key
@@ -153,7 +155,7 @@ class EncodedVideoSource(MediaStreamTrack):
         for reader in self._readers:
             reader.interrupt()
 
-    def open_reader(self) -> MediaStreamTrack:
+    def open_reader(self) -> EncodedReader:
         """Return a track for one peer: `recv()` gives `av.Packet`s (time base 1/90000), the first a key frame."""
         return self._new_reader()
 

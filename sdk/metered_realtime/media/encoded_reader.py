@@ -26,8 +26,8 @@ _TIME_BASE = Fraction(1, CLOCK_RATE)
 class SharedUnit:
     """One unit as all readers get it; never changed. `pts_90k`, and `arrived_s` (monotonic), are those of the source.
 
-    `packed`: the same as RTP packets, for senders that take them so; None for codecs other than H.264. `taken_s`: when
-    it was taken, on the clock of `arrived_s`; None where nobody knows.
+    `packed`: the same as RTP packets, for senders that take them so; None for VP8. `taken_s`: when it was taken, on
+    the clock of `arrived_s`; None where nobody knows.
     """
 
     data: bytes
@@ -162,12 +162,16 @@ class EncodedReader(MediaStreamTrack):
             finally:
                 self._sink = None
 
+    def start(self) -> None:
+        """Take part from now on, with the group of pictures there is; the first read does so by itself."""
+        if not self._started and self.readyState == "live":
+            self._started = True
+            self._queue.start(self._joined(self))
+
     async def _next(self) -> SharedUnit:
         if self.readyState != "live":
             raise MediaStreamError
-        if not self._started:
-            self._started = True
-            self._queue.start(self._joined(self))
+        self.start()
         if self._pause_s is not None:
             # Before anything is taken: a read that is cancelled here loses nothing.
             await asyncio.sleep(self._pause_s)

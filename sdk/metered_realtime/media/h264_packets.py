@@ -7,7 +7,7 @@ from metered_realtime.media.h264 import NAL_AUD, NAL_FU_A, NAL_STAP_A, nal_type,
 
 _FU_START = 0x80
 _FU_END = 0x40
-_MIN_PAYLOAD = 64
+MIN_PAYLOAD = 64
 # Together with headers, SRTP and a TURN channel this stays below 1280 bytes, the smallest MTU of IPv6 (RFC 8200).
 DEFAULT_MAX_PAYLOAD = 1180
 
@@ -18,8 +18,8 @@ def packetize(data: bytes, max_payload: int = DEFAULT_MAX_PAYLOAD) -> list[bytes
     Small units travel together (STAP-A), large ones in fragments (FU-A) of equal size but for the last, which is never
     longer. Access unit delimiters are left out: the marker bit says the same. Raises ValueError for a bound too small.
     """
-    if max_payload < _MIN_PAYLOAD:
-        raise ValueError(f"max_payload must be at least {_MIN_PAYLOAD} bytes, not {max_payload}")
+    if max_payload < MIN_PAYLOAD:
+        raise ValueError(f"max_payload must be at least {MIN_PAYLOAD} bytes, not {max_payload}")
     payloads: list[bytes] = []
     small: list[bytes] = []
     small_bytes = 1

@@ -12,6 +12,7 @@ from metered_realtime.media.h264_payload import MAX_NALS, Depacketizer, PayloadE
 from metered_realtime.media.h264_sets import ParameterSets
 from metered_realtime.media.h264_sps import Sps
 from metered_realtime.media.rtp import RtpPacket, SequenceWatch, Timeline, parse_rtp
+from metered_realtime.media.video_description import VideoDescription
 
 DEFAULT_MAX_UNIT_BYTES = 5 * 1024 * 1024
 # One packet completes the picture before it and its own, which may be two fields.
@@ -82,6 +83,13 @@ class H264Assembler:
     def sps(self) -> Sps | None:
         """The newest SPS, from the SDP or the stream; None before the first."""
         return self._sets.sps
+
+    @property
+    def video(self) -> VideoDescription:
+        """What is known of the picture by now."""
+        if self.sps is None:
+            return VideoDescription("H264", has_b_frames=self.has_b_frames)
+        return VideoDescription.of(self.sps, has_b_frames=self.has_b_frames)
 
     @property
     def has_b_frames(self) -> bool | None:
@@ -191,7 +199,14 @@ class H264Assembler:
             self._bad_packets += 1
             self._drop()
             return False
-        if first_macroblock == 0:
+        if not self._settle_picture(out, is_first=first_macroblock == 0):
+            return False
+        self._b_slices += h264.is_b_slice(slice_type)
+        return True
+
+    def _settle_picture(self, out: list[AccessUnit], *, is_first: bool) -> bool:
+        """A slice begins a picture, or belongs to the one that is being collected; False if there is none."""
+        if is_first:
             if self._has_picture:
                 self._finish(out)
         elif not self._has_picture:
@@ -201,7 +216,6 @@ class H264Assembler:
             self._drop()
             return False
         self._has_picture = True
-        self._b_slices += h264.is_b_slice(slice_type)
         return True
 
     def _keep(self, nal: bytes) -> None:

@@ -1,4 +1,4 @@
-"""An RTSP camera as a stream of H.264 access units: asyncio from end to end, no library of codecs."""
+"""An RTSP camera as a stream of H.264 or H.265 access units: asyncio from end to end, no library of codecs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Self
 
 from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.camera_timing import CameraTiming
 from metered_realtime.media.fanout import ReaderQueue
 from metered_realtime.media.h264_rtp import AssemblerStats, H264Assembler
-from metered_realtime.media.h264_sps import Sps
+from metered_realtime.media.h265_rtp import H265Assembler
 from metered_realtime.media.rtp_audio import AudioDepacketizer, AudioFormat, AudioUnit
 from metered_realtime.media.rtsp_auth import Authenticator
 from metered_realtime.media.rtsp_dialogue import RtspDialogue
@@ -61,9 +61,9 @@ class RtspClient:
     `url` is `rtsp://` or `rtsps://`, with or without a login; `username`/`password` win over it. `timeout_s` bounds
     the connection, every answer, and the time without a picture. RTP comes over the same TCP connection (RFC 2326
     section 10.12) or, with `transport` "udp", or "auto" and a camera that refuses TCP, over UDP: video, and sound if
-    `on_audio` is there to take it as it comes. Entering raises the subclasses of RtspError, and so does iterating when
-    the stream ends. At most 4 MiB or 90 pictures wait for a slow consumer; then it loses the rest of the group of
-    pictures.
+    `on_audio` is there to take it as it comes. `codecs`: what is taken of "H264" and "H265", best first. Entering
+    raises the subclasses of RtspError, and so does iterating when the stream ends. At most 4 MiB or 90 pictures wait
+    for a slow consumer; then it loses the rest of the group of pictures.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class RtspClient:
         transport: RtspTransport = "auto",
         ssl_context: ssl.SSLContext | None = None,
         on_audio: Callable[[AudioUnit], None] | None = None,
+        codecs: Sequence[str] = ("H264",),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         if transport not in RTSP_TRANSPORTS:
@@ -95,10 +96,11 @@ class RtspClient:
         self._dialogue: RtspDialogue | None = None
         self._paths: RtspPaths | None = None
         self._offered: tuple[tuple[str, str], ...] = ()
+        self._codecs = codecs
         self._assembler = H264Assembler()
         self._timing = CameraTiming()
-        self._described: tuple[Sps | None, bool | None] = (None, None)
-        self._video = VideoDescription("H264")
+        self._described: tuple[object, bool | None] | None = None
+        self._video = self._assembler.video
         self._queue: ReaderQueue[AccessUnit] = ReaderQueue()
         self._arrived = asyncio.Event()
         self._error: RtspError | None = None
@@ -130,13 +132,7 @@ class RtspClient:
         """What is known of the picture by now; complete at the latest with the first access unit."""
         known = self._assembler.sps, self._assembler.has_b_frames
         if known != self._described:
-            self._described = known
-            sps, has_b_frames = known
-            self._video = (
-                VideoDescription("H264", has_b_frames=has_b_frames)
-                if sps is None
-                else VideoDescription.of(sps, has_b_frames=has_b_frames)
-            )
+            self._described, self._video = known, self._assembler.video
         return self._video
 
     @property
@@ -205,9 +201,10 @@ class RtspClient:
     async def _play(self, dialogue: RtspDialogue, description: RtspResponse) -> None:
         self._check("DESCRIBE", description)
         self._offered = offered_codecs(description)
-        track = choose_video(description, self._url)
+        track = choose_video(description, self._url, self._codecs)
         self._session_url = track.session_url
-        self._assembler = H264Assembler(parameter_sets=track.parameter_sets, payload_type=track.payload_type)
+        assembler = H265Assembler if track.codec == "H265" else H264Assembler
+        self._assembler = assembler(parameter_sets=track.parameter_sets, payload_type=track.payload_type)
         paths = self._paths = RtspPaths(
             dialogue, self._url, transport=self._transport, on_packet=self._take_packet, on_report=self._take_report
         )

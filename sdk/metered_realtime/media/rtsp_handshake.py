@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from metered_realtime.media.rtp_audio import AudioFormat, audio_format
@@ -17,7 +18,7 @@ from metered_realtime.media.rtsp_errors import (
 )
 from metered_realtime.media.rtsp_message import RtspResponse, UdpPath, parse_interleaved, parse_udp
 from metered_realtime.media.rtsp_url import RtspUrl, parse_rtsp_url
-from metered_realtime.media.sdp import SdpError, parameter_sets, parse_sdp, resolve_control
+from metered_realtime.media.sdp import SdpError, h265_parameter_sets, parameter_sets, parse_sdp, resolve_control
 
 _LOGIN_IN_PATH = re.compile(r"(?i)((?:user|pass|pwd|token|auth|key)[a-z_-]*[=:])[^&/;?]*")
 _REDIRECTS = frozenset({301, 302, 303, 305, 307, 308})
@@ -32,6 +33,7 @@ class VideoTrack:
     session_url: str
     payload_type: int
     parameter_sets: tuple[bytes, ...]
+    codec: str = "H264"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,28 +95,37 @@ def offered_codecs(response: RtspResponse) -> tuple[tuple[str, str], ...]:
     return tuple(dict.fromkeys(found))
 
 
-def choose_video(response: RtspResponse, url: RtspUrl) -> VideoTrack:
-    """Find the H.264 track in the answer to DESCRIBE. Raises RtspNoVideoError and RtspProtocolError."""
+def choose_video(response: RtspResponse, url: RtspUrl, codecs: Sequence[str] = ("H264",)) -> VideoTrack:
+    """Find the track to take in the answer to DESCRIBE: the first of `codecs` there is.
+
+    Raises RtspNoVideoError and RtspProtocolError.
+    """
     try:
         session = parse_sdp(response.body)
     except SdpError as error:
         raise RtspProtocolError(f"the camera at {url.address} does not describe its stream: {error}") from None
     base = _base_of(response, url)
-    for media in session.media:
-        payload_type = media.payload_type_of("H264")
+    found = ((codec, media, media.payload_type_of(codec)) for codec in codecs for media in session.media)
+    for codec, media, payload_type in found:
         if media.kind != "video" or payload_type is None:
             continue
         formats = media.formats.get(payload_type, {})
-        if formats.get("packetization-mode") == _INTERLEAVED_MODE:
+        if _is_interleaved(codec, formats):
             raise RtspProtocolError(
-                f"the camera at {url.address} sends H.264 in interleaved mode: choose another profile"
+                f"the camera at {url.address} sends {codec[0]}.{codec[1:]} in interleaved mode: choose another profile"
             )
         session_url = resolve_control(base, session.control)
         control_base = session_url if "://" in session.control[:16] else base
-        return VideoTrack(
-            resolve_control(control_base, media.control), session_url, payload_type, tuple(parameter_sets(formats))
-        )
+        sets = h265_parameter_sets(formats) if codec == "H265" else parameter_sets(formats)
+        return VideoTrack(resolve_control(control_base, media.control), session_url, payload_type, tuple(sets), codec)
     raise _no_video(tuple((media.kind, name) for media in session.media for name in media.codecs.values()), url)
+
+
+def _is_interleaved(codec: str, formats: Mapping[str, str]) -> bool:
+    """Whether units come in another order than they are decoded (RFC 6184 section 5.6, RFC 7798 section 7.1)."""
+    if codec == "H265":
+        return formats.get("sprop-max-don-diff", "0") != "0"
+    return formats.get("packetization-mode") == _INTERLEAVED_MODE
 
 
 def choose_audio(response: RtspResponse, url: RtspUrl) -> AudioTrack | None:

@@ -66,7 +66,7 @@ class RtspSource:
                 decoders.append(AudioDecoder(client.audio))
             for decoder in decoders:
                 for frame in decoder.decode(sound):
-                    sink.frame(mark_taken(frame, sound.taken_s))
+                    sink.frame(frame)
 
         on_audio = play if "audio" in sink.kinds else None
         client = RtspClient(

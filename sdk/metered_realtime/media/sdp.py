@@ -102,8 +102,17 @@ def resolve_control(base: str, control: str) -> str:
 
 def parameter_sets(formats: Mapping[str, str]) -> list[bytes]:
     """Return the NAL units of `sprop-parameter-sets` (RFC 6184 section 8.1); what is not base64 is left out."""
+    return _decoded_sets(formats.get("sprop-parameter-sets", ""))
+
+
+def h265_parameter_sets(formats: Mapping[str, str]) -> list[bytes]:
+    """Return the NAL units of `sprop-vps`, `sprop-sps` and `sprop-pps` (RFC 7798 section 7.1), as `parameter_sets`."""
+    return [nal for kind in ("vps", "sps", "pps") for nal in _decoded_sets(formats.get(f"sprop-{kind}", ""))]
+
+
+def _decoded_sets(listed: str) -> list[bytes]:
     nals: list[bytes] = []
-    for text in formats.get("sprop-parameter-sets", "").split(",")[:_MAX_PARAMETER_SETS]:
+    for text in listed.split(",")[:_MAX_PARAMETER_SETS]:
         bare = text.strip().rstrip("=")
         try:
             nal = base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)

@@ -13,7 +13,7 @@ from metered_realtime.errors import MeteredRealtimeError
 from metered_realtime.media.tap import open_tap
 
 PictureFormat = Literal["jpeg", "png"]
-_DECODERS = {"video/VP8": "vp8"}
+_DECODERS = {"video/VP8": "vp8", "video/H265": "hevc"}
 _ENCODERS = {"jpeg": ("mjpeg", "yuvj420p"), "png": ("png", "rgb24")}
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from fractions import Fraction
 from typing import Any, Protocol, runtime_checkable
 
 import av
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
+from metered_realtime.media.encoded_choice import ChoiceReader
 from metered_realtime.media.encoded_reader import EncodedReader, SharedUnit, UnitSink, stamped_copy
 from metered_realtime.media.taken import taken_s
 from metered_realtime.media.timeline import AUDIO_RATE, VIDEO_RATE, to_ticks
@@ -49,6 +50,7 @@ class SenderTrack(MediaStreamTrack):
         self._last: tuple[int, float] | None = None
         self._is_fresh = False
         self.taken_s: float | None = None
+        self._agreed: tuple[str, ...] | None = None
 
     @property
     def is_fed(self) -> bool:
@@ -58,6 +60,8 @@ class SenderTrack(MediaStreamTrack):
     def switch(self, reader: MediaStreamTrack | None) -> None:
         """Read from `reader` from now on; the one before is stopped. None: send nothing."""
         before, self._reader = self._reader, reader
+        if self._agreed is not None and isinstance(reader, ChoiceReader):
+            reader.agree(self._agreed)
         self._is_fresh = True
         if before is not None:
             before.stop()
@@ -82,8 +86,10 @@ class SenderTrack(MediaStreamTrack):
                 await self._switched.wait()
                 continue
             try:
-                if sink is not None and isinstance(reader, EncodedReader):
+                if sink is not None and isinstance(reader, EncodedReader | ChoiceReader):
                     await reader.feed(self._moving(sink))
+                    self._is_fresh = True  # it goes on in another codec, and so from another source
+                    continue
                 item = await reader.recv()
             except MediaStreamError:
                 if reader is self._reader:
@@ -96,8 +102,14 @@ class SenderTrack(MediaStreamTrack):
 
     def lagged(self) -> None:
         """The receiver could not be sent all it was due: an encoded source goes on with a key frame."""
-        if isinstance(self._reader, EncodedReader):
+        if isinstance(self._reader, EncodedReader | ChoiceReader):
             self._reader.lagged()
+
+    def agree(self, mime_types: Collection[str]) -> None:
+        """The other side takes these codecs: a source of several gives what fits."""
+        self._agreed = tuple(mime_types)
+        if isinstance(self._reader, ChoiceReader):
+            self._reader.agree(self._agreed)
 
     def _moving(self, sink: UnitSink) -> UnitSink:
         def take(unit: SharedUnit, ticks: int, is_live: bool) -> None:

@@ -15,12 +15,12 @@ def open_tap(track: Any, *, max_queued: int | None = None) -> MediaStreamTrack:
     Nothing is taken from other readers; `max_queued` bounds the frames that wait (packets have bounds of their own).
     Raises TypeError for what is not a track.
     """
+    if callable(open_own := getattr(track, "open_tap", None)):
+        tap: MediaStreamTrack = open_own(max_queued=max_queued)
+        return tap
     if callable(open_reader := getattr(track, "open_reader", None)):
         reader: MediaStreamTrack = open_reader()
         return reader
-    if callable(open_received := getattr(track, "open_tap", None)):
-        tap: MediaStreamTrack = open_received(max_queued=max_queued)
-        return tap
     check_track(track)
     return relay_of(track).open_reader(max_queued=max_queued)
 

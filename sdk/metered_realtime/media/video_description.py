@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metered_realtime.media.h264_sps import Sps
+from metered_realtime.media.h265_sps import H265Sps
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,4 +38,18 @@ class VideoDescription:
             sps.profile_level_id,
             has_b_frames,
             sps.bit_depth,
+        )
+
+    @classmethod
+    def of_h265(cls, sps: H265Sps) -> VideoDescription:
+        """Describe H.265 by its sequence parameter set."""
+        return cls(
+            "H265",
+            sps.width,
+            sps.height,
+            sps.profile,
+            sps.level,
+            sps.chroma_format,
+            has_b_frames=sps.has_b_frames,
+            bit_depth=sps.bit_depth,
         )

@@ -11,6 +11,7 @@ from edged.cameras.losses import Losses
 from edged.cameras.pictures import Pictures, Road
 from edged.settings import CameraSettings, Secret
 from metered_realtime import (
+    CodecsAgreed,
     ConnectionReset,
     Data,
     Event,
@@ -172,6 +173,7 @@ class FakeRemote:
         self.id = peer_id
         self.metadata = metadata
         self.chosen: list[list[MediaStream]] = []
+        self.codecs: frozenset[str] = frozenset()
         self._handlers: dict[type[Event], Callable[[Any], None]] = {}
 
     def on(self, kind: type[Event], handler: Callable[[Any], None]) -> None:
@@ -182,3 +184,8 @@ class FakeRemote:
 
     def choose_media(self, media: list[MediaStream]) -> None:
         self.chosen.append(media)
+
+    def agree(self, *codecs: str) -> None:
+        """The member answers an offer with these."""
+        self.codecs = frozenset(codecs)
+        self._handlers[CodecsAgreed](CodecsAgreed(self.codecs))

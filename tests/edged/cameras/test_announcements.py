@@ -104,3 +104,19 @@ class AnyNews(RuleBasedStateMachine):
 
 TestAnyNews = AnyNews.TestCase
 TestAnyNews.settings = settings(max_examples=60, deadline=None)
+
+
+def test_one_peer_is_told_one_camera_anew_behind_what_everybody_is_told() -> None:
+    news = Announcements(["yard", "gate"])
+    news.tell("p1", "yard")
+    news.tell("p1", "yard")
+    news.changed("gate")
+    assert drain(news) == [(None, "gate"), ("p1", "yard")]
+
+
+def test_peers_beyond_the_bound_are_told_nothing_anew() -> None:
+    news = Announcements(["yard"])
+    for number in range(MAX_NEWCOMERS + 1):
+        news.tell(f"p{number}", "yard")
+    news.tell("p0", "yard")
+    assert len(drain(news)) == MAX_NEWCOMERS

@@ -5,12 +5,13 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from edged.cameras.channel import CameraChannel
 from metered_realtime import MeteredPeer, SignallingConnectError
+from metered_realtime.media.rtsp import VideoDescription
 from tests.edged.cameras.fakes import FakePeer, FakeSource, settings
 
 
@@ -26,7 +27,7 @@ class Scene:
         self.ups: list[str] = []
         self.channel = CameraChannel(
             "farm",
-            (settings("yard", metadata={"role": "outside"}), settings("gate")),
+            (settings("yard", metadata={"role": "outside"}, transcode="never"), settings("gate")),
             gateway="farm-1",
             open_peer=self._open,
             report=lambda name: partial(self._note, name),
@@ -211,3 +212,36 @@ async def test_the_messages_have_the_agreed_shape() -> None:
             "type": str, "camera": str, "quality": str, "state": str, "reason": str, "since_ms": int,
         }  # fmt: skip
         assert (data["type"], data["quality"]) == ("edged/camera", "main")
+
+
+async def until_told(scene: Scene, peer_id: str | None, state: str) -> dict[str, Any]:
+    async with asyncio.timeout(10):
+        while (sent := await scene.peer.next_sent()) != (peer_id, sent[1]) or sent[1].get("state") != state:
+            pass
+    return sent[1]
+
+
+async def test_members_that_do_not_take_h265_are_told_so_and_nobody_else_is() -> None:
+    async with joined() as (scene, _):
+        yard = scene.channel.cameras[0]
+        scene.source.video = VideoDescription("H265", 1280, 720, "Main", has_b_frames=False)
+        scene.peer.come("new")
+        scene.peer.come("old")
+        scene.peer.remotes["new"].agree("video/H264", "video/H265")
+        scene.peer.remotes["old"].agree("video/H264")
+        reader = yard.track.open_reader()
+        reader.agree(["video/H264"])
+        waiting = asyncio.create_task(reader.recv())
+        (await scene.source.life()).show(1)
+        await until_told(scene, None, "live")
+        refused = await until_told(scene, "old", "failed")
+        assert (refused["camera"], refused["quality"]) == ("yard", "main")
+        assert "set transcode: auto" in refused["reason"]
+        scene.peer.come("late")
+        await until_told(scene, "late", "live")
+        scene.peer.remotes["late"].agree("video/H264")
+        assert (await until_told(scene, "late", "failed"))["camera"] == "yard"
+        reader.stop()
+        await asyncio.wait([waiting])
+        await until_told(scene, None, "idle")
+    assert ("camera yard", "live", f"live, 1280x720, H265 Main; {refused['reason']}") in scene.reports

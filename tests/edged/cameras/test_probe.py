@@ -90,18 +90,28 @@ async def test_a_local_camera_without_h264_is_encoded_to_see_whether_that_works(
 
 
 @pytest.mark.system
-async def test_of_a_camera_without_h264_its_own_coding_and_the_other_road_are_told() -> None:
+async def test_of_a_camera_without_h264_the_other_road_is_told() -> None:
     with camera() as process:
-        told = await probe(settings(process.url("/h265"), encoder="software"), within_s=3)
-        assert (told.facts["codec"], told.facts["profile"], told.facts["width"]) == ("H265", "Main", 320)
-        assert told.facts["gop_pictures"] == 10
-        assert (told.browsers, told.facts["offers"]) == ("encoded", ["H265"])
+        told = await probe(settings(process.url("/mjpeg"), encoder="software"), within_s=3)
+        assert (told.browsers, told.facts["offers"]) == ("encoded", ["JPEG"])
         assert told.facts["encoded"] == {
             "road": "encoded by libx264", "width": 320, "height": 240, "profile": "Constrained Baseline",
         }  # fmt: skip
-        assert "Firefox      H.264 encoded here (has no H.265" in told.as_text()
-        refused = await probe(settings(process.url("/h265"), transcode="never"), within_s=3)
+        assert "Firefox      H.264 encoded here" in told.as_text()
+        refused = await probe(settings(process.url("/mjpeg"), transcode="never"), within_s=3)
         assert "Safari       nothing" in refused.as_text()
+
+
+@pytest.mark.system
+async def test_of_an_h265_camera_it_is_told_who_gets_what() -> None:
+    with camera() as process:
+        told = await probe(settings(process.url("/h265")), within_s=3)
+        assert (told.facts["codec"], told.facts["profile"], told.facts["width"]) == ("H265", "Main", 320)
+        assert (told.browsers, told.facts["gop_pictures"]) == ("as it is", 10)
+        assert "Safari       H.265 as it is (" in told.as_text()
+        assert "Firefox      H.264 encoded here (has no H.265)" in told.as_text()
+        alone = await probe(settings(process.url("/h265"), transcode="never"), within_s=0.5)
+        assert "Firefox      sub, if that is H.264 (has no H.265)" in alone.as_text()
 
 
 @pytest.mark.system

@@ -55,6 +55,15 @@ def test_a_good_camera_is_told_in_lines() -> None:
     assert json.loads(json.dumps(told.as_json()))["gop_s"] == 2.0
 
 
+@pytest.mark.parametrize(("can_encode", "others"), [(True, "encoded again"), (False, "get its sub")])
+def test_h265_is_told_with_what_becomes_of_browsers_without_it(can_encode: bool, others: str) -> None:
+    video = VideoDescription("H265", 1280, 720, "Main", "3.1", "4:2:0", has_b_frames=False, bit_depth=8)
+    told = judged("cam", video_facts(video, NO_RATES, 9), video, can_encode=can_encode)
+    assert told.browsers == "as it is"
+    assert others in told.reason
+    assert "  video     H265 Main, level 3.1, 1280x720, 4:2:0, 8 bits" in told.as_text()
+
+
 @pytest.mark.parametrize(("can_encode", "verdict"), [(True, "encoded"), (False, "refused")])
 def test_what_browsers_do_not_show_is_judged_by_what_may_be_done_about_it(can_encode: bool, verdict: str) -> None:
     video = VideoDescription("H264", has_b_frames=True)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from typing import Any
 
 from edged.cameras.track import CameraTrack
 from metered_realtime.media.access_unit import AccessUnit
@@ -72,3 +73,52 @@ def test_nothing_is_loaded_before_it_is_needed() -> None:
         [sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def agreed(watched: Watched, *codecs: str) -> Any:
+    reader = watched.track.open_reader()
+    reader.agree(codecs)
+    return reader
+
+
+async def test_everybody_is_sent_what_the_camera_sends_if_they_take_it() -> None:
+    watched = Watched()
+    both, old = agreed(watched, "video/H264", "video/H265"), agreed(watched, "video/H264")
+    waiting = [asyncio.create_task(reader.recv()) for reader in (both, old)]
+    await asyncio.sleep(0)
+    watched.track.follow("H265")
+    assert (watched.track.own_codec, watched.track.is_read("H265"), watched.track.is_read("H264")) == (
+        "H265",
+        True,
+        True,
+    )
+    watched.track.push(AccessUnit(b"own", 0, True))
+    watched.track.push(AccessUnit(b"made", 0, True), "H264")
+    assert [bytes(await packet) for packet in waiting] == [b"own", b"made"]
+    for reader in (both, old):
+        reader.stop()
+    assert watched.calls == [True, False], "it was wanted all the time"
+
+
+async def test_one_codec_can_be_read_alone() -> None:
+    watched = Watched()
+    watched.track.follow("H265")
+    watched.track.push(AccessUnit(b"own", 0, True))
+    reader = watched.track.open_codec("H265")
+    assert bytes(await reader.recv()) == b"own"
+    assert watched.calls == [True]
+    reader.stop()
+
+
+async def test_another_codec_begins_with_its_own_pictures() -> None:
+    watched = Watched()
+    watched.track.push(AccessUnit(b"old", 0, True))
+    watched.track.follow("H265")
+    watched.track.push(AccessUnit(b"new", 0, True))
+    watched.track.follow("H264")
+    reader = agreed(watched, "video/H264")
+    waiting = asyncio.create_task(reader.recv())
+    await asyncio.sleep(0)
+    watched.track.push(AccessUnit(b"now", 0, True))
+    assert bytes(await waiting) == b"now"
+    reader.stop()

@@ -32,7 +32,7 @@ def test_what_browsers_show_has_no_fault(video: VideoDescription) -> None:
 @pytest.mark.parametrize(
     ("video", "says"),
     [
-        (VideoDescription("H265"), "sends H265, which browsers do not show: choose H.264"),
+        (VideoDescription("JPEG"), "sends JPEG, which browsers do not show: choose H.264"),
         (described(profile=100, reorder=2), "B-frames, .* switch them off"),
         (VideoDescription("H264", has_b_frames=True), "B-frames"),
         (described(profile=122), "coded as 4:2:2, .* choose 4:2:0"),

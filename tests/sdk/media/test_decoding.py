@@ -11,6 +11,7 @@ import pytest
 from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.decoding import AudioDecoder, VideoDecoder
 from metered_realtime.media.rtp_audio import AudioFormat, AudioUnit
+from metered_realtime.media.taken import taken_s
 from tests.sdk.media.tracks import picture, sound
 
 
@@ -64,8 +65,10 @@ def test_aac_and_frames_that_follow_each_other() -> None:
     units = [bytes(packet) for frame in resampled for packet in codec.encode(frame)]
     decoder = AudioDecoder(AudioFormat("AAC", "aac", 48_000, 48_000, 2, bytes(codec.extradata), 13, 3))
     stamps: list[int | None] = [7000, *([None] * (len(units) - 1))]
-    frames = [f for data, pts in zip(units, stamps, strict=True) for f in decoder.decode(AudioUnit(data, pts))]
+    told = zip(units, stamps, [50.0, *([None] * (len(units) - 1))], strict=True)
+    frames = [frame for data, pts, at_s in told for frame in decoder.decode(AudioUnit(data, pts, at_s))]
     assert [frame.pts for frame in frames] == [7000 + 1024 * number for number in range(len(frames))]
     assert len(frames) >= 4
+    assert [taken_s(frame) for frame in frames] == pytest.approx([50 + n * 1024 / 48_000 for n in range(len(frames))])
     assert decoder.decode(AudioUnit(b"\xff" * 30, None)) == []
     assert decoder.damaged_units == 1

@@ -1,0 +1,63 @@
+"""From RTP payloads to H.265 NAL units (RFC 7798 section 4.4), one stream in decoding order: no DONL fields. Pure."""
+
+from __future__ import annotations
+
+from metered_realtime.media.h264_payload import Depacketizer, PayloadError, RunawayError
+from metered_realtime.media.h265 import HEADER_BYTES, NAL_AP, NAL_FU, nal_type
+
+_FU_START = 0x80
+_FU_END = 0x40
+
+
+class H265Depacketizer(Depacketizer):
+    """Single NAL units, aggregation packets (AP) and fragmentation units (FU), packets in order.
+
+    Losses are told by `drop()`, and repaired is what `Depacketizer` repairs.
+    """
+
+    __slots__ = ()
+
+    def push(self, payload: bytes) -> list[bytes]:
+        """Return the NAL units that are complete now. Raises PayloadError."""
+        if len(payload) < HEADER_BYTES:
+            raise PayloadError("a payload has no whole header")
+        kind = nal_type(payload)
+        if kind == NAL_FU:
+            return self._take_fragment(payload)
+        nals = self.flush()
+        if kind == NAL_AP:
+            for nal in _split_aggregate(payload):
+                nals += self._without_start_codes(nal)
+        elif kind < NAL_AP:
+            nals += self._without_start_codes(payload)
+        else:
+            raise PayloadError(f"RTP payload structure {kind} was not agreed on")
+        return nals
+
+    def _take_fragment(self, payload: bytes) -> list[bytes]:
+        if len(payload) <= HEADER_BYTES:
+            raise PayloadError("a fragment has no header")
+        nals: list[bytes] = []
+        header = payload[HEADER_BYTES]
+        if header & _FU_START:
+            nals = self.flush()
+            self._fragment.append(bytes((payload[0] & 0x81 | (header & 0x3F) << 1, payload[1])))
+        elif not self._fragment:
+            return nals  # its beginning was lost, or dropped
+        self._fragment.append(payload[HEADER_BYTES + 1 :])
+        self._fragment_bytes += len(payload)
+        if self._fragment_bytes > self._max_bytes:
+            raise RunawayError(f"a unit grows beyond {self._max_bytes} bytes")
+        return nals + self._complete() if header & _FU_END else nals
+
+
+def _split_aggregate(payload: bytes) -> list[bytes]:
+    nals: list[bytes] = []
+    rest = payload[HEADER_BYTES:]
+    while len(rest) >= 2:
+        size = int.from_bytes(rest[:2])
+        if not size or size + 2 > len(rest):
+            raise PayloadError("an aggregation packet is cut short")
+        nals.append(rest[2 : 2 + size])
+        rest = rest[2 + size :]
+    return nals
