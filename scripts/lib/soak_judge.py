@@ -13,6 +13,10 @@ SPARE_FDS = 10
 FDS_PER_VIEWER = 5
 SPARE_THREADS = 3
 WARM_UP = 0.1
+# Until so many have come, memory grows with what is loaded, and with garbage that is not collected yet.
+WARM_UP_JOINS = 200
+# Fewer say nothing about growth.
+MIN_SAMPLES = 10
 # Of the samples after the warm-up, the first and the last so many are compared: viewers come and go in between.
 COMPARED = 0.2
 FPS = 15
@@ -98,8 +102,14 @@ class Verdict:
 
 
 def judge(samples: Sequence[Sample], tally: Tally, *, empty_before: Sample, empty_after: Sample) -> Verdict:
-    """Compare the end with the time after the warm-up; `empty_...`: with no viewer, before the first and at the end."""
-    warm = list(samples)[round(len(samples) * WARM_UP) :]
+    """Compare the end with the time after the warm-up; `empty_...`: with no viewer, before the first and at the end.
+
+    Memory is judged where enough viewers came after the warm-up.
+    """
+    later = list(samples)[round(len(samples) * WARM_UP) :]
+    warm = [one for one in later if one.joined >= WARM_UP_JOINS]
+    is_long = len(warm) >= MIN_SAMPLES
+    warm = warm if is_long else later
     width = max(1, round(len(warm) * COMPARED))
     first, last = warm[:width], warm[-width:]
 
@@ -110,7 +120,7 @@ def judge(samples: Sequence[Sample], tally: Tally, *, empty_before: Sample, empt
     rss_mb, fds, threads, present = both("rss_mb"), both("fds"), both("threads"), both("present")
     growth_mb = round(rss_mb[1] - rss_mb[0], 2)
     faults = list(tally.faults)
-    if growth_mb >= MAX_GROWTH_MB:
+    if is_long and growth_mb >= MAX_GROWTH_MB:
         faults.append(f"memory grew by {growth_mb} MB after the warm-up (less than {MAX_GROWTH_MB} is allowed)")
     more_fds = SPARE_FDS + FDS_PER_VIEWER * max(0.0, present[1] - present[0])
     if fds[1] > fds[0] + more_fds or empty_after.fds > empty_before.fds + SPARE_FDS:

@@ -42,6 +42,7 @@ def test_warm_up_and_load_are_no_growth() -> None:
 def test_growth_is_a_fault() -> None:
     (fault,) = verdict(hour(growth_mb=8.0))
     assert "memory grew by" in fault
+    assert verdict(hour(growth_mb=8.0)[:8]) == (), "too few viewers came to say so"
     (fault,) = verdict(hour(more_fds=40))
     assert "open files grew" in fault
 

@@ -11,8 +11,11 @@ from metered_realtime.media.sent_history import SentHistory, SentPicture
 FORMAT = PacketFormat(payload_type=96, send_time_id=None, tag_bytes=16)
 
 
-def picture(first: int, packets: int = 3, *, at_s: float = 0.0, key: bool = False) -> SentPicture:
-    return SentPicture(*build_images([b"x" * 50] * packets, FORMAT), first % 65536, 0, at_s, key)
+def picture(
+    first: int, packets: int = 3, *, at_s: float = 0.0, timestamp: int | None = None, key: bool = False
+) -> SentPicture:
+    (image,) = build_images([b"x" * 50] * packets, FORMAT)
+    return SentPicture(image, first % 65536, first if timestamp is None else timestamp, at_s, key)
 
 
 def add(history: SentHistory, sent: SentPicture) -> None:
@@ -56,10 +59,47 @@ def test_the_last_key_frame_stays_however_old_it_is() -> None:
     assert history.find(60) is not None
 
 
-def test_the_bounds_hold_even_against_a_key_frame() -> None:
-    history = SentHistory(max_packets=30)
+def test_a_key_frame_sent_in_many_pieces_stays_whole() -> None:
+    history = SentHistory(keep_s=1.0)
+    for start in range(65500, 65600, 10):
+        add(history, picture(start, 10, at_s=0.1 * (start - 65500), timestamp=7, key=True))
+    for number in range(50):
+        add(history, picture(65600 + number, 1, at_s=20.0 + number, timestamp=8 + number))
+
+    kept = [history.find(number % 65536) for number in range(65500, 65600)]
+    assert [
+        (found[0].timestamp, (found[0].first_sequence + found[1]) % 65536) for found in kept if found is not None
+    ] == [(7, number % 65536) for number in range(65500, 65600)]
+    assert len(history) < 5
+
+    add(history, picture(65650, timestamp=100, at_s=80.0, key=True))
+    assert history.find(65500) is None
+    assert history.find(65650 % 65536) is not None
+
+
+def test_a_key_frame_stays_when_much_else_was_sent_since_and_goes_before_its_numbers_come_again() -> None:
+    history = SentHistory(max_packets=300)
     add(history, picture(0, key=True))
-    for number in range(1, 100):
+    for first in range(3, 32_700, 30):
+        add(history, picture(first, 30))
+    assert history.find(2) is not None
+    for first in range(32_703, 60_000, 30):
+        add(history, picture(first, 30))
+    assert history.find(2) is None
+
+
+def test_of_a_key_frame_beyond_the_bounds_the_beginning_is_kept() -> None:
+    history = SentHistory(max_packets=30)
+    for first in range(0, 100, 10):
+        add(history, picture(first, 10, timestamp=1, key=True))
+    for number in range(10):
+        add(history, picture(100 + 10 * number, 10, timestamp=2))
+    assert [history.find(number) is not None for number in (0, 29, 30, 99)] == [True, True, False, False]
+
+
+def test_the_bounds_hold() -> None:
+    history = SentHistory(max_packets=30)
+    for number in range(100):
         add(history, picture(3 * number))
 
     assert len(history) == 10
