@@ -177,11 +177,13 @@ class _PictureRtp:
             return  # no decoder there would know what it is
         self.codec = unit.packed.mime_type
         meter, size_bytes = self._meter, unit.size_bytes
-        meter.estimate.wanted_bytes += size_bytes
-        if is_live:  # the timestamps of what is sent again are squeezed
+        if is_live:  # a group of pictures sent again is no rate, and its timestamps are squeezed
+            meter.estimate.wanted_bytes += size_bytes
             self._taken = ticks, unit.taken_s
         if meter.is_thinning:
-            meter.depart(self, partial(self._leave, unit, fmt, ticks), size_bytes, is_key=unit.is_key)
+            leave = partial(self._leave, unit, fmt, ticks)
+            if meter.depart(self, leave, size_bytes, is_key=unit.is_key) and is_live:
+                self._track.await_key_frame()
             return
         meter.estimate.sent_bytes += size_bytes
         images = unit.packed.images(fmt, _send_time_24)

@@ -1,8 +1,8 @@
 """How much one way out takes, from what its receiver reports and what we send. Pure; time is an argument.
 
-A receiver's own estimate (REMB) is believed when it falls: that is congestion, seen as delay. Otherwise it only says
-what came, and rises slowly, so the way up is found by trying: a little more at a time while nothing is lost and no
-estimate falls, carefully near the rate that was too much the last time.
+A receiver's own estimate (REMB) is believed when it falls below what we sent: that is congestion, seen as delay.
+Otherwise it only says what came, and rises slowly, so the way up is found by trying: a little more at a time while
+nothing is lost and no estimate falls, carefully near the rate that was too much the last time.
 """
 
 from __future__ import annotations
@@ -35,10 +35,20 @@ _SAMPLE_S = 0.25
 _FALLEN = 0.97
 _FAR_BELOW = 0.75
 _FALLS_WITHIN_S = 5.0
+_FALLS_APART_S = 0.4
+"""One held-up packet makes several estimates fall."""
+# Of what we sent in the same time, at least about, an estimate that tells of a link and not of a moment's delay: it is
+# 0.85 of what came in a second, of which a radio link may hold back a tenth.
+_SHORT, _FAR_SHORT = 0.8, 0.6
+_SENT_WITHIN_S = 2.5
+_SPAN_S = 0.9
 _BACK_OFF_INTERVAL_S = 1.0
 _ENTRY_S = 1.0
+_ENTRY_LEAST = 0.5
+"""Of the first limit: while the link is left to drain, little comes, and an estimate says so."""
 _CALM_S = 1.0
-_GROW_FREE, _GROW_BACK, _GROW_NEAR = 1.25, 1.12, 1.05  # per second
+_GROW_BLIND, _GROW_FREE, _GROW_BACK, _GROW_NEAR = 1.25, 1.5, 1.12, 1.08  # per second
+_GROW_LOSSY = 1.05
 _NEAR = (0.9, 1.1)
 _WIDE_ENOUGH = 1.15
 _MAX_STREAMS = 64
@@ -66,7 +76,8 @@ class LinkEstimate:
         self._samples: deque[_Sample] = deque(maxlen=round(RATE_WINDOW_S / _SAMPLE_S) + 1)
         self._receiver_bps: float | None = None
         self._rtt_s: float | None = None
-        self._falls: deque[float] = deque(maxlen=2)
+        self._fell_s: float | None = None
+        self._entered_bps = 0.0
         self._blocks: dict[int, _Seen] = {}
         self._lost = self._expected = 0
         self._loss_since_s: float | None = None
@@ -107,6 +118,22 @@ class LinkEstimate:
         oldest = self._oldest(now_s, LOSS_WINDOW_S)
         return (self.sent_bytes - oldest.sent_bytes) * 8 / (now_s - oldest.at_s) if oldest is not None else 0.0
 
+    def _least_sent_bps(self, now_s: float) -> float:
+        """Return the lowest rate of a second or so, lately: estimates are of a second that we do not know.
+
+        A camera whose key frames are most of its bits sends a tenth between them; of that an estimate tells nothing.
+        """
+        lately = [sample for sample in self._samples if now_s - sample.at_s <= _SENT_WITHIN_S]
+        lately.append(_Sample(now_s, self.wanted_bytes, self.sent_bytes))
+        rates = []
+        end = 0
+        for start in lately:
+            while end < len(lately) and lately[end].at_s - start.at_s < _SPAN_S:
+                end += 1
+            if end < len(lately):
+                rates.append((lately[end].sent_bytes - start.sent_bytes) * 8 / (lately[end].at_s - start.at_s))
+        return min(rates, default=0.0)
+
     def _oldest(self, now_s: float, window_s: float) -> _Sample | None:
         found = None
         for sample in reversed(self._samples):
@@ -122,25 +149,30 @@ class LinkEstimate:
         """The receiver's estimate of what it can be sent (REMB, or made of its transport-wide feedback)."""
         self._sample(now_s)
         before, self._receiver_bps = self._receiver_bps, bps
-        if before is None or bps < _FALLEN * before:
-            wanted_bps = self.wanted_bps(now_s)
-            is_far = bps < _FAR_BELOW * wanted_bps
-            if is_far or (before is not None and bps < wanted_bps):
-                self._fallen(bps, is_far, now_s)
+        if (before is None or bps < _FALLEN * before) and bps < self.wanted_bps(now_s):
+            self._fallen(bps, now_s)
         self._settle(now_s)
 
-    def _fallen(self, bps: float, is_far: bool, now_s: float) -> None:
+    def _fallen(self, bps: float, now_s: float) -> None:
         self._troubled_s = now_s
-        self._falls.append(now_s)
-        is_again = len(self._falls) == 2 and now_s - self._falls[0] <= _FALLS_WITHIN_S
         if self.limit_bps is None:
-            if is_far or is_again:
-                self._back_off(bps, now_s)
+            self._fallen_while_wide(bps, now_s)
         elif now_s - self._entered_s <= _ENTRY_S:
-            self._back_off(bps, now_s)
+            self._back_off(max(bps, _ENTRY_LEAST * self._entered_bps), now_s)
         elif now_s - self._backed_off_s >= _BACK_OFF_INTERVAL_S:
             # It is of what came, and less than the link takes comes while we leave out tails.
             self._back_off(max(bps, BACK_OFF * self.limit_bps), now_s)
+
+    def _fallen_while_wide(self, bps: float, now_s: float) -> None:
+        sent_bps = self._least_sent_bps(now_s)
+        if bps >= _SHORT * sent_bps:
+            return
+        is_far = bps < _FAR_BELOW * self.wanted_bps(now_s) and bps < _FAR_SHORT * sent_bps
+        is_again = self._fell_s is not None and _FALLS_APART_S <= now_s - self._fell_s <= _FALLS_WITHIN_S
+        if is_far or is_again:
+            self._back_off(bps, now_s)
+        elif self._fell_s is None or now_s - self._fell_s > _FALLS_WITHIN_S:
+            self._fell_s = now_s
 
     def blocks(self, blocks: Iterable[ReportBlock], now_s: float) -> None:
         """Receiver reports of any of our streams. Loss is counted over a second: reports may come with every packet."""
@@ -195,7 +227,7 @@ class LinkEstimate:
         if self.limit_bps is None:
             if limit_bps >= self.wanted_bps(now_s):
                 return
-            self._entered_s = now_s
+            self._entered_s, self._entered_bps = now_s, limit_bps
         elif limit_bps >= self.limit_bps:
             return
         self._too_much_bps = limit_bps / BACK_OFF
@@ -217,15 +249,15 @@ class LinkEstimate:
         self._grown_s = now_s
         if self.limit_bps >= _WIDE_ENOUGH * self.wanted_bps(now_s):
             self.limit_bps = None
-            self._falls.clear()
+            self._fell_s = None
 
     def _growth(self) -> float:
         """Return the factor of one second."""
         assert self.limit_bps is not None
         if self._is_lossy:  # a radio link loses a little whatever it is sent: slowly, but not never
-            return _GROW_NEAR
+            return _GROW_LOSSY
         if self._too_much_bps is None or self.limit_bps > _NEAR[1] * self._too_much_bps:
-            return _GROW_FREE
+            return _GROW_BLIND if self._receiver_bps is None else _GROW_FREE
         return _GROW_NEAR if self.limit_bps > _NEAR[0] * self._too_much_bps else _GROW_BACK
 
     def _sample(self, now_s: float) -> None:

@@ -110,18 +110,22 @@ class LinkMeter:
 
     # Pictures --------------------------------------------------------------------------------------------
 
-    def depart(self, stream: Hashable, departure: Departure, size_bytes: int, *, is_key: bool) -> None:
-        """Let a picture leave when the link is ready for it, or leave it out with the rest of its group."""
+    def depart(self, stream: Hashable, departure: Departure, size_bytes: int, *, is_key: bool) -> bool:
+        """Let a picture leave when the link is ready for it, or leave it out with the rest of its group.
+
+        True where it was left out and the link has nothing else to do: a key frame would be welcome.
+        """
         limit_bps = self.estimate.limit_bps
         now_s = self._clock()
         if limit_bps is None:
             # The group that was cut is not taken up again; the next one is whole.
-            self._queue.push(stream, departure, size_bytes, is_key=is_key, rate_bps=float("inf"), now_s=now_s)
+            taken = self._queue.push(stream, departure, size_bytes, is_key=is_key, rate_bps=float("inf"), now_s=now_s)
             self._release()
-            return
-        self._queue.push(stream, departure, size_bytes, is_key=is_key, rate_bps=limit_bps, now_s=now_s)
+            return not taken
+        taken = self._queue.push(stream, departure, size_bytes, is_key=is_key, rate_bps=limit_bps, now_s=now_s)
         if self._timer is None:
             self._send_due()
+        return not taken and self._leaving is None and self._queue.is_free(now_s)
 
     def _send_due(self) -> None:
         self._timer = None

@@ -20,13 +20,16 @@ class _Waiting(NamedTuple, Generic[ItemT]):
     stream: Hashable
     item: ItemT
     size_bytes: int
+    is_key: bool
 
 
 class ThinQueue(Generic[ItemT]):
     """The pictures of all streams of one connection, in the order they came.
 
     Once a picture would lag too far, the rest of its group is left out. A key frame takes the place of whatever of its
-    stream still waits; it is left out only where the link is not through with what it was given before.
+    stream still waits, and of other streams' tails where it would lag itself: else, of two cameras with groups of one
+    length, the same one would come too late each time. It is left out only where the link is not through with key
+    frames it was given before.
     """
 
     def __init__(self, *, max_lag_s: float = MAX_LAG_S) -> None:
@@ -64,13 +67,15 @@ class ThinQueue(Generic[ItemT]):
         elif stream in self._cut:
             self._leave_out(stream)
             return False
-        lag_s = max(0.0, self._free_s - now_s) + self._waiting_bytes * 8 / rate_bps
-        if lag_s > self._max_lag_s:
+        free_in_s = max(0.0, self._free_s - now_s)
+        if is_key and free_in_s <= self._max_lag_s:
+            self._make_room((self._max_lag_s - free_in_s) * rate_bps / 8)
+        if free_in_s + self._waiting_bytes * 8 / rate_bps > self._max_lag_s:
             self._cut.add(stream)
             self._leave_out(stream)
             return False
         self._cut.discard(stream)
-        self._waiting.append(_Waiting(stream, item, size_bytes))
+        self._waiting.append(_Waiting(stream, item, size_bytes, is_key))
         self._waiting_bytes += size_bytes
         return True
 
@@ -78,10 +83,10 @@ class ThinQueue(Generic[ItemT]):
         """Return the next picture if the link is ready for it."""
         if not self._waiting or self._free_s > now_s:
             return None
-        _, item, size_bytes = self._waiting.popleft()
-        self._waiting_bytes -= size_bytes
-        self.charge(size_bytes, rate_bps, now_s)
-        return item
+        first = self._waiting.popleft()
+        self._waiting_bytes -= first.size_bytes
+        self.charge(first.size_bytes, rate_bps, now_s)
+        return first.item
 
     def pop_any(self) -> ItemT | None:
         """Return the next picture at once: the link is no longer thin."""
@@ -91,6 +96,10 @@ class ThinQueue(Generic[ItemT]):
     def ready_in_s(self, now_s: float) -> float | None:
         """Return the seconds until `pop` has something; None while nothing waits."""
         return max(0.0, self._free_s - now_s) if self._waiting else None
+
+    def is_free(self, now_s: float) -> bool:
+        """Whether a picture would leave at once."""
+        return not self._waiting and self._free_s <= now_s
 
     def forget(self, stream: Hashable) -> None:
         """The stream has ended."""
@@ -102,6 +111,21 @@ class ThinQueue(Generic[ItemT]):
         removed = self._remove(stream)
         if removed:
             self.thinned[stream] = self.thinned.get(stream, 0) + removed
+
+    def _make_room(self, bytes_left: float) -> None:
+        """Leave out tails of groups, the last pictures first, until no more than so much waits."""
+        if sum(each.size_bytes for each in self._waiting if each.is_key) > bytes_left:
+            return
+        kept: list[_Waiting[ItemT]] = []
+        while self._waiting_bytes > bytes_left:
+            last = self._waiting.pop()
+            if last.is_key:
+                kept.append(last)
+                continue
+            self._waiting_bytes -= last.size_bytes
+            self._cut.add(last.stream)
+            self._leave_out(last.stream)
+        self._waiting.extend(reversed(kept))
 
     def _remove(self, stream: Hashable) -> int:
         kept = deque(each for each in self._waiting if each.stream != stream)

@@ -19,6 +19,8 @@ from metered_realtime.media.packed import PACKETIZERS, PackedUnit
 MIME_TYPES = ("video/H264", "video/H265", "video/VP8")
 # Viewers that come or lose pictures together share one new key frame.
 KEY_FRAME_INTERVAL_S = 0.5
+# One on a thin link is no reason for more of them than this: all viewers get them.
+AWAITED_KEY_INTERVAL_S = 3.0
 
 # A restarted source continues at least this much later: two pictures never share a timestamp across it.
 _MIN_GAP_90K = CLOCK_RATE // 30
@@ -64,7 +66,8 @@ class EncodedVideoSource(MediaStreamTrack):
     `on_demand(True)` is called when the first reader starts to read, `on_demand(False)` when the last stops.
     `on_key_frame_wanted()` is called, at most twice a second, when a newcomer or a receiver that lost pictures needs a
     key frame: for a source that can make one. Where it returns False, and without it, such a receiver is sent the kept
-    group of pictures again.
+    group of pictures again. It is called as well when a receiver on a thin link waits for a key frame, and the last is
+    three seconds old.
     Raises ValueError for another `mime_type`.
     """
 
@@ -198,13 +201,24 @@ class EncodedVideoSource(MediaStreamTrack):
 
     def _new_reader(self) -> EncodedReader:
         return EncodedReader(
-            self.id, self.mime_type, joined=self._join, left=self._leave, key_wanted=self._key_wanted_by
+            self.id,
+            self.mime_type,
+            joined=self._join,
+            left=self._leave,
+            key_wanted=self._key_wanted_by,
+            key_awaited=self._key_awaited,
         )
 
     def _key_wanted_by(self, reader: EncodedReader) -> None:
         self._key_frame_requests += 1
         if not self.request_key_frame():
             self._replays += reader.replay(self._ring.snapshot(), self._clock())
+
+    def _key_awaited(self) -> None:
+        """Sooner than the encoder would by itself, where that is late; the group there is would help nobody."""
+        since_s = max(self._last_key_s or 0.0, self._key_asked_s or 0.0)
+        if self._clock() - since_s >= AWAITED_KEY_INTERVAL_S:
+            self.request_key_frame()
 
     def _join(self, reader: EncodedReader) -> tuple[SharedUnit, ...]:
         if self.readyState != "live":

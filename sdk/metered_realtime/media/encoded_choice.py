@@ -151,6 +151,10 @@ class ChoiceReader(MediaStreamTrack):
         """Ask for a picture that needs no other."""
         self._ask(EncodedReader.request_key_frame)
 
+    def await_key_frame(self) -> None:
+        """Whoever reads takes up again with the next key frame, and could do so now."""
+        self._ask(EncodedReader.await_key_frame)
+
     def lagged(self) -> None:
         """Whoever reads could not take what it was given."""
         self._ask(EncodedReader.lagged)

@@ -57,7 +57,8 @@ UnitSink = Callable[[SharedUnit, int, bool], None]
 class EncodedReader(MediaStreamTrack):
     """Gives `av.Packet`s; ends by `stop()` or with its source, never because the camera went away.
 
-    `request_key_frame()` tells the source that whoever reads cannot decode.
+    `request_key_frame()` tells the source that whoever reads cannot decode; `await_key_frame()` that it leaves out all
+    there is before the next key frame.
     """
 
     kind = "video"
@@ -70,6 +71,7 @@ class EncodedReader(MediaStreamTrack):
         joined: Callable[[EncodedReader], tuple[SharedUnit, ...]],
         left: Callable[[EncodedReader], None],
         key_wanted: Callable[[EncodedReader], None],
+        key_awaited: Callable[[], None],
     ) -> None:
         super().__init__()
         self.mime_type = mime_type
@@ -77,6 +79,7 @@ class EncodedReader(MediaStreamTrack):
         self._joined = joined
         self._left = left
         self._key_wanted = key_wanted
+        self._key_awaited = key_awaited
         self._queue: ReaderQueue[SharedUnit] = ReaderQueue()
         self._started = False
         self._pause_s: float | None = None
@@ -106,6 +109,11 @@ class EncodedReader(MediaStreamTrack):
         """Ask for a picture that needs no other, as a receiver does with PLI or FIR (RFC 4585, RFC 5104)."""
         if self._started and self.readyState == "live":
             self._key_wanted(self)
+
+    def await_key_frame(self) -> None:
+        """Whoever reads takes up again with the next key frame, and could do so now."""
+        if self._started and self.readyState == "live":
+            self._key_awaited()
 
     def offer(self, shared: SharedUnit) -> None:
         """Take the next live unit."""

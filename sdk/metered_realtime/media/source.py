@@ -105,6 +105,11 @@ class SenderTrack(MediaStreamTrack):
         if isinstance(self._reader, EncodedReader | ChoiceReader):
             self._reader.lagged()
 
+    def await_key_frame(self) -> None:
+        """The receiver is sent nothing before the next key frame, and could be sent one now."""
+        if isinstance(self._reader, EncodedReader | ChoiceReader):
+            self._reader.await_key_frame()
+
     def agree(self, mime_types: Collection[str]) -> None:
         """The other side takes these codecs: a source of several gives what fits."""
         self._agreed = tuple(mime_types)

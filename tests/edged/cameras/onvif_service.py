@@ -12,7 +12,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 USER, PASSWORD = "viewer", "s&cret<"
 _ACTION = re.compile(r'action="([^"]*)"')
@@ -35,7 +35,7 @@ _PROFILES = """
 
 
 class OnvifService:
-    """`http_digest`: knows logins by HTTP only. `clock_off`: how wrong its clock is; logins a minute off are refused."""
+    """`http_digest`: knows logins by HTTP only. `clock_off`: how wrong its clock is; one a minute off is refused."""
 
     def __init__(self, *, http_digest: bool = False, clock_off: timedelta = timedelta()) -> None:
         self.http_digest = http_digest
@@ -77,8 +77,9 @@ class OnvifService:
         assert method == "POST"
         status, answer, more = self._answer(path, headers, body)
         if isinstance(answer, str):
-            answer = f'<?xml version="1.0"?><s:Envelope xmlns:s="{_SOAP}" xmlns:tt="tt" xmlns:trt="trt"><s:Body>{answer}'.encode()
-            answer += b"</s:Body></s:Envelope>"
+            names = f'xmlns:s="{_SOAP}" xmlns:tt="tt" xmlns:trt="trt"'
+            text = f'<?xml version="1.0"?><s:Envelope {names}><s:Body>{answer}</s:Body></s:Envelope>'
+            answer = text.encode()
             if self.is_chunked:
                 pieces = (answer[at : at + 50] for at in range(0, len(answer), 50))
                 answer = b"".join(f"{len(piece):x};x=1\r\n".encode() + piece + b"\r\n" for piece in pieces)
@@ -92,7 +93,7 @@ class OnvifService:
         writer.close()
 
     def _answer(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, str | bytes, str]:
-        envelope = ElementTree.fromstring(body)
+        envelope = ET.fromstring(body)
         call = envelope.find(f"{{{_SOAP}}}Body")
         assert call is not None
         namespace, _, name = call[0].tag[1:].partition("}")
@@ -114,7 +115,7 @@ class OnvifService:
             return 400, _fault(self.faults[name], f"no {name}"), ""
         return 200, getattr(self, f"_{name}")(call[0]), ""
 
-    def _is_login(self, envelope: ElementTree.Element) -> bool:
+    def _is_login(self, envelope: ET.Element) -> bool:
         token = envelope.find(f"{{{_SOAP}}}Header/{_WSSE}Security/{_WSSE}UsernameToken")
         if token is None:
             return False
@@ -139,7 +140,7 @@ class OnvifService:
         right = md5(md5(USER, "cam", PASSWORD), "n1", given["nc"], given["cnonce"], "auth", md5("POST", path))
         return given["response"] == right and given["uri"] == path
 
-    def _GetSystemDateAndTime(self, _call: ElementTree.Element) -> str:  # noqa: N802 - its name in the standard
+    def _GetSystemDateAndTime(self, _call: ET.Element) -> str:  # noqa: N802 - its name in the standard
         now = datetime.now(UTC) + self.clock_off
         return (
             "<R><tt:SystemDateAndTime><tt:UTCDateTime>"
@@ -149,15 +150,15 @@ class OnvifService:
             "</tt:SystemDateAndTime></R>"
         )
 
-    def _GetCapabilities(self, _call: ElementTree.Element) -> str:  # noqa: N802
+    def _GetCapabilities(self, _call: ET.Element) -> str:  # noqa: N802
         # Behind a router a camera names an address that only it can reach.
         where = "<tt:Media><tt:XAddr>http://10.0.0.9:81/onvif/media</tt:XAddr></tt:Media>"
         return f"<R><tt:Capabilities>{where if self.has_capabilities else ''}</tt:Capabilities></R>"
 
-    def _GetProfiles(self, _call: ElementTree.Element) -> str:  # noqa: N802
+    def _GetProfiles(self, _call: ET.Element) -> str:  # noqa: N802
         return f"<R>{_PROFILES}</R>"
 
-    def _SetSynchronizationPoint(self, call: ElementTree.Element) -> str:  # noqa: N802
+    def _SetSynchronizationPoint(self, call: ET.Element) -> str:  # noqa: N802
         assert call[0].tag.endswith("}ProfileToken")
         self.tokens.append(call[0].text or "")
         self.synchronized.set()

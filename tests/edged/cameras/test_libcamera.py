@@ -123,7 +123,7 @@ async def test_without_the_program_the_owner_is_told_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(CameraError, match="needs the program rpicam-vid.* apt install") as missing:
+    with pytest.raises(CameraError, match=r"needs the program rpicam-vid.* apt install") as missing:
         open_pictures(camera())
     assert missing.value.retry_after_s == 60.0
     assert not can_be_encoded(camera())

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import base64
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -20,7 +20,7 @@ def test_the_login_is_that_of_the_standards_own_example() -> None:
 
 def test_whatever_a_token_holds_a_message_stays_xml() -> None:
     request = onvif.set_synchronization_point('a<b>&"c')
-    message = ElementTree.fromstring(onvif.envelope(request, onvif.security("u<", "p", nonce=b"n", at_s=0)))
+    message = ET.fromstring(onvif.envelope(request, onvif.security("u<", "p", nonce=b"n", at_s=0)))
     assert [one.text for one in message.iter() if one.tag.endswith("ProfileToken")] == ['a<b>&"c']
     assert [one.text for one in message.iter() if one.tag.endswith("Username")] == ["u<"]
     assert request.action == "http://www.onvif.org/ver10/media/wsdl/SetSynchronizationPoint"

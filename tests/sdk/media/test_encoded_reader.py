@@ -17,11 +17,17 @@ def shared(pts: int, *, key: bool = False, arrived_s: float = 1.0) -> SharedUnit
 
 def reader(*units: SharedUnit) -> EncodedReader:
     return EncodedReader(
-        "yard", "video/H264", joined=lambda _: units, left=lambda _: None, key_wanted=lambda _: asked.append(1)
+        "yard",
+        "video/H264",
+        joined=lambda _: units,
+        left=lambda _: None,
+        key_wanted=lambda _: asked.append(1),
+        key_awaited=lambda: awaited.append(1),
     )
 
 
 asked: list[int] = []
+awaited: list[int] = []
 
 
 async def test_what_is_read_says_when_it_arrived_and_what_still_waits() -> None:
