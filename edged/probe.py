@@ -73,7 +73,7 @@ def _settings_of(arguments: argparse.Namespace) -> CameraSettings:
         raise BadTargetError("a command is taken from the settings file only: name a camera of it")
     if fault := onvif_fault(arguments.onvif):
         raise BadTargetError(f"--onvif is {fault}")
-    return CameraSettings(
+    settings = CameraSettings(
         name="probe",
         source=Secret(source),
         username=arguments.username,
@@ -82,11 +82,16 @@ def _settings_of(arguments: argparse.Namespace) -> CameraSettings:
         tls_verify=not arguments.no_tls_verify,
         onvif=arguments.onvif if camera_source_kind(source) in ("rtsp", "rtsps") else "",
     )
+    for key, fault in settings.cross_faults():
+        raise BadTargetError(f"--{key}: {fault}")
+    return settings
 
 
 def _source_of(target: str) -> str:
     """Return a target as the settings write it; empty where it is the name of a camera."""
     path = Path(target)
+    if target and path.is_dir():
+        raise BadTargetError(f"{target} is a directory: name one file in it")
     if target.startswith("/dev/") or path.is_char_device():
         return f"v4l2:{path.absolute()}"
     if target.startswith("/") or (":" not in target and path.is_file()):
@@ -98,6 +103,10 @@ def _source_of(target: str) -> str:
 
 
 def _configured(name: str, file: str, *, second: bool) -> CameraSettings:
+    if not Path(file).exists():
+        raise BadTargetError(
+            f"{name!r} is no address and no file that is here, and there is no {file} with a camera of that name"
+        )
     cameras = {camera.name: camera for camera in load(file, Settings).cameras}
     if name not in cameras:
         known = ", ".join(cameras) or "none"

@@ -77,6 +77,8 @@ class BadLink:
     up: Way
     down: Way
     port: int = 0
+    latest_s: float = 0.0
+    """How much later than it should a datagram left here, because of what else this machine does."""
     _ends: list[asyncio.DatagramTransport] = field(default_factory=list)
     _clients: dict[Any, asyncio.Task[asyncio.DatagramTransport]] = field(default_factory=dict)
 
@@ -109,14 +111,15 @@ class BadLink:
         return far
 
     def _pass(self, way: Way, data: bytes, end: asyncio.DatagramTransport, to: Any) -> None:
-        def arrive() -> None:
-            if not end.is_closing():
-                end.sendto(data, to)
-
         loop = asyncio.get_running_loop()
         arrival_s = way.arrival_s(self.weather, loop.time(), len(data))
         if arrival_s is not None:
-            loop.call_at(arrival_s, arrive)
+            loop.call_at(arrival_s, self._arrive, arrival_s, data, end, to)
+
+    def _arrive(self, due_s: float, data: bytes, end: asyncio.DatagramTransport, to: Any) -> None:
+        self.latest_s = max(self.latest_s, asyncio.get_running_loop().time() - due_s)
+        if not end.is_closing():
+            end.sendto(data, to)
 
 
 class _Taker(asyncio.DatagramProtocol):

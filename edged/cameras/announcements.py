@@ -32,8 +32,11 @@ class Announcements:
 
     def tell(self, peer_id: str, camera: str) -> None:
         """One peer is told this state anew; a peer beyond the bound is not."""
-        waiting = self._newcomers.setdefault(peer_id, []) if len(self._newcomers) < MAX_NEWCOMERS else None
-        if waiting is not None and camera not in waiting:
+        if peer_id not in self._newcomers and len(self._newcomers) >= MAX_NEWCOMERS:
+            self.refused += 1
+            return
+        waiting = self._newcomers.setdefault(peer_id, [])
+        if camera not in waiting:
             waiting.append(camera)
 
     def gone(self, peer_id: str) -> None:

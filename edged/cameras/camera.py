@@ -11,13 +11,13 @@ from typing import Any
 
 from edged.cameras.demand import Demand
 from edged.cameras.errors import CameraError, UnshowableError, owner_error
-from edged.cameras.garbage import collect_early
+from edged.cameras.garbage import camera_closes, camera_opens
 from edged.cameras.losses import LossReport
-from edged.cameras.pictures import MakesKeyFrames, Pictures, Road, can_be_encoded, open_pictures
+from edged.cameras.pictures import MakesKeyFrames, Pictures, Road, can_be_encoded, new_group_after_s, open_pictures
 from edged.cameras.sound import CameraSound
 from edged.cameras.state import CameraStatus, idle, next_status
 from edged.cameras.substitute import Substitute
-from edged.cameras.track import CameraTrack
+from edged.cameras.track import CameraTrack, Codec
 from edged.settings import CameraSettings
 from edged.supervise import Report, keep_running
 from metered_realtime.media.browser_video import browser_fault
@@ -60,6 +60,7 @@ class Camera:
             clock=clock,
             id=alike.track.id if alike else None,
             on_read=self._consider,
+            new_group_after_s=new_group_after_s(settings),
         )
         self.substitute = Substitute(settings, self.track, on_change=self._substitute_changed, sleep=sleep)
         if alike is not None:
@@ -91,13 +92,20 @@ class Camera:
         self._take_report("idle", "")
         while True:
             await self._until(wanted=True)
-            async with asyncio.TaskGroup() as group:
-                kept = group.create_task(self._keep_open(f"camera {self.name}"), name=f"camera {self.name}")
-                others = group.create_task(self.substitute.run(), name=f"viewers without H.265 of {self.name}")
-                await self._until(wanted=False)
-                kept.cancel()
-                others.cancel()
+            try:
+                await self._serve()
+            finally:
+                camera_closes(self)
             self._take_report("idle", "")
+
+    async def _serve(self) -> None:
+        """Serve until nobody watches."""
+        async with asyncio.TaskGroup() as group:
+            kept = group.create_task(self._keep_open(f"camera {self.name}"), name=f"camera {self.name}")
+            others = group.create_task(self.substitute.run(), name=f"viewers without H.265 of {self.name}")
+            await self._until(wanted=False)
+            kept.cancel()
+            others.cancel()
 
     async def _keep_open(self, name: str) -> None:
         await keep_running(name, self._session, report=self._take_report, sleep=self._sleep)
@@ -108,7 +116,7 @@ class Camera:
         await self._sleep(max(0.0, self._not_before_s - self._clock()))
         try:
             await self.track.load()
-            collect_early()
+            camera_opens(self)
             await self._show_somehow(up)
         except SourceError as error:
             told = owner_error(error, self.settings)
@@ -120,6 +128,7 @@ class Camera:
         finally:
             self._pictures = None
             self.track.rebase()
+            self.substitute.interrupted()
 
     async def _show_somehow(self, up: Callable[[str], None]) -> None:
         """As the camera sends it, or, where browsers cannot show that, encoded again."""
@@ -169,8 +178,10 @@ class Camera:
             self._is_prepared = wanted
             self._demand_changed()
 
-    def _want_key_frame(self) -> bool:
+    def _want_key_frame(self, codec: Codec) -> bool:
         """A viewer needs one; False where it is better given the last group of pictures again."""
+        if codec != self.track.own_codec:
+            return self.substitute.request_key_frame()
         pictures: object = self._pictures
         return isinstance(pictures, MakesKeyFrames) and pictures.request_key_frame()
 
@@ -206,8 +217,9 @@ class Camera:
                 continue
 
     def _take_report(self, state: str, detail: str) -> None:
-        self._report(state, detail)
         status = next_status(self.status, state, detail, self._wall_ms())
+        if status.state == state:  # what is tried again stays lost, with its reason, for the operator, too
+            self._report(state, detail)
         if status != self.status:
             self.status = status
             self._on_status()

@@ -36,7 +36,8 @@ class CommandPictures:
 
     def __init__(self, command: str | Sequence[str], *, timeout_s: float, road: str = "") -> None:
         self._words = shlex.split(command) if isinstance(command, str) else [*command]
-        self._redact = Redactor((command,) if isinstance(command, str) else ())
+        secret = (command,) if isinstance(command, str) else ()
+        self._redact = Redactor((*secret, *(word for word in self._words if "://" in word)))
         self.road = road
         self._timeout_s = timeout_s
         self._queue = UnitQueue()

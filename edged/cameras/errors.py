@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 from edged.errors import EdgedError
 from edged.settings import CameraSettings
 from metered_realtime.media.rtsp_errors import RtspAuthError
@@ -30,6 +32,8 @@ def owner_error(error: SourceError, settings: CameraSettings) -> CameraError:
 
 def _sentence(error: SourceError, settings: CameraSettings) -> str:
     text = str(error)
+    if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+        return f"{text}; or give it as tls_ca_file"
     if not isinstance(error, RtspAuthError):
         return text
     password = "password_file" if settings.password_file or not settings.password else "password"

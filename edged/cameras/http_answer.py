@@ -10,6 +10,8 @@ MAX_BODY_BYTES = 256 * 1024
 # Answers below it are promises of another one.
 _CONTINUE, _FINAL = 100, 200
 _MAX_HEADS = 4
+# More pieces are made to be slow to read.
+_MAX_CHUNKS = 4096
 
 
 class HttpError(ValueError):
@@ -85,20 +87,21 @@ def _read_body(rest: bytes, headers: Mapping[str, tuple[str, ...]], *, is_end: b
 
 
 def _read_chunks(rest: bytes) -> bytes | None:
-    body = bytearray()
-    while True:
-        line, found, rest = rest.partition(b"\r\n")
-        if not found:
+    body, at = bytearray(), 0
+    for _ in range(_MAX_CHUNKS):
+        end = rest.find(b"\r\n", at)
+        if end < 0:
             return None
         try:
-            size = int(line.partition(b";")[0].strip() or b"?", 16)
+            size = int(rest[at:end].partition(b";")[0].strip() or b"?", 16)
         except ValueError:
             raise HttpError("a chunk of it has no size") from None
         if not 0 <= size <= MAX_BODY_BYTES:
             raise HttpError("a chunk of it is larger than any")
         if size == 0:
             return bytes(body)
-        if len(rest) < size + 2:
+        begin, at = end + 2, end + 2 + size + 2
+        if len(rest) < at:
             return None
-        body += rest[:size]
-        rest = rest[size + 2 :]
+        body += rest[begin : begin + size]
+    raise HttpError("it comes in more chunks than any answer")

@@ -52,6 +52,5 @@ def _options(options: Mapping[str, Any]) -> Iterator[str]:
     for name, value in options.items():
         if value is False:
             continue
-        yield f"--{name}"
-        if value is not True:
-            yield str(value)
+        # One word, so that no value is taken for an option.
+        yield f"--{name}" if value is True else f"--{name}={value}"

@@ -29,6 +29,7 @@ from metered_realtime import (
 )
 
 _log = logging.getLogger(__name__)
+_CONNECTED = frozenset({"connected", "reconnecting"})
 
 
 def _no_refusal(_news: str) -> None:
@@ -166,7 +167,9 @@ class Membership:
                 picture.prepare(wanted=(name, quality) in awaited)
 
     def _count_viewers(self) -> None:
-        viewers, slow = self._watchers.counts
+        # A program that takes readings alone is a member, too, and never answers an offer.
+        connected = (peer_id for peer_id, remote in self._remotes.items() if remote.state in _CONNECTED)
+        viewers, slow = self._watchers.counts(connected)
         words = f", {viewers} viewer{'' if viewers == 1 else 's'}" if viewers else ""
         words += f", {slow} on a slow link" if slow else ""
         if words != self._viewers:
@@ -184,6 +187,7 @@ class Membership:
         self._remotes[peer_id] = event.peer
         event.peer.on(ConnectionReset, lambda _: self._link_renewed(peer_id))
         event.peer.on(CodecsAgreed, lambda _: self._agreed(peer_id))
+        event.peer.on(StateChange, lambda _: self._count_viewers())
         self._watchers.arrived(peer_id, is_gateway=is_gateway(event.peer.metadata))
         self._give(peer_id)
         self._news.arrived(peer_id)

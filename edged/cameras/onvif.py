@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import ssl
 import time
@@ -100,9 +99,13 @@ class OnvifCamera:
 
     async def learn(self, size: tuple[int, int] | None) -> None:
         """Find the profile of the stream that has this size. Raises OnvifError."""
-        with contextlib.suppress(OnvifError):
+        try:
             told_s = onvif.camera_time_s(await self._call(self.address.path, onvif.GET_TIME, with_login=False))
             self._clock_offset_s = 0.0 if told_s is None else told_s - self._wall_s()
+        except OnvifError as error:
+            if error.trouble == "unreachable":
+                raise
+            # Without its clock the login is dated by ours.
         self._media_path = self.address.path
         try:
             found = onvif.media_path(await self._call(self.address.path, onvif.GET_MEDIA_SERVICE))
@@ -151,6 +154,8 @@ class OnvifCamera:
 
     def _takes(self, answer: HttpAnswer) -> bool:
         """Whether it is worth trying again with the login in HTTP, as cameras want it that know no WS-Security."""
+        if not self._username:
+            return False
         offers = answer.headers.get("www-authenticate", ())
         digests = [value for value in offers if any(one.scheme == "digest" for one in parse_challenges(value))]
         # A password is never sent in the clear.
@@ -168,8 +173,8 @@ class OnvifCamera:
         elif with_login and self._username:
             at_s = self._wall_s() + self._clock_offset_s
             security = onvif.security(self._username, self._password, nonce=self._new_nonce(), at_s=at_s)
-        message = post(self.address.shown, path, onvif.envelope(request, security), headers)
         try:
+            message = post(self.address.shown, path, onvif.envelope(request, security), headers)
             async with asyncio.timeout(self._timeout_s):
                 answer = await self._exchange(message)
         except TimeoutError:
@@ -182,7 +187,7 @@ class OnvifCamera:
             raise OnvifError(
                 f"{self.address.shown} cannot be reached: {error.strerror or error}", "unreachable"
             ) from None
-        except HttpError as error:
+        except (HttpError, UnicodeError) as error:
             raise OnvifError(f"{self.address.shown}: {error}", "unreachable") from None
         if login is not None and self._http_login is not None and answer.status != 401:
             self._http_login.accepted()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -16,15 +15,17 @@ if TYPE_CHECKING:
     from metered_realtime.media.access_unit import AccessUnit
 
 _MAX_PACES = 256
-_paces: dict[tuple[str, str], OnvifPace] = {}
+_paces: dict[tuple[str, int], OnvifPace] = {}
 
 _log = logging.getLogger(__name__)
 
 
-def pace_of(where: str, username: str) -> OnvifPace:
-    """Return how a camera is asked. It outlives the camera's connections: one that locks logins is not tried anew."""
-    pace = _paces.pop((where, username), None) or OnvifPace()
-    _paces[where, username] = pace
+def pace_of(where: str, login: tuple[str, ...]) -> OnvifPace:
+    """Return how a camera is asked. It outlives the camera's connections: one that locks logins is not tried anew,
+    before its login is another one."""
+    key = where, hash(login)
+    pace = _paces.pop(key, None) or OnvifPace()
+    _paces[key] = pace
     if len(_paces) > _MAX_PACES:
         del _paces[next(iter(_paces))]
     return pace
@@ -53,15 +54,14 @@ class OnvifKeyFrames:
         """Yield the camera's pictures, and see what comes of the asking."""
         async for unit in units:
             if unit.is_key:
-                self._pace.key_frame_came()
+                self._pace.key_frame_came(self._clock())
             yield unit
 
     async def aclose(self) -> None:
         """End what is under way."""
         if self._asking is not None:
             self._asking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._asking
+            await asyncio.wait([self._asking])
 
     async def _ask(self, size: tuple[int, int] | None) -> None:
         try:
@@ -69,7 +69,8 @@ class OnvifKeyFrames:
             self._pace.done(self._clock())
         except OnvifError as error:
             self._camera.forget()
-            self._pace.failed(self._clock(), is_refusal=error.is_refusal)
-            _log.warning("camera %s gives no key frame by ONVIF: %s; its own are waited for", self._name, error)
+            is_news = self._pace.failed(self._clock(), str(error), is_refusal=error.is_refusal)
+            level = logging.WARNING if is_news else logging.DEBUG
+            _log.log(level, "camera %s gives no key frame by ONVIF: %s; its own are waited for", self._name, error)
         finally:
             self._asking = None

@@ -25,6 +25,8 @@ _DIGEST = f"{_WSS}-username-token-profile-1.0#PasswordDigest"
 _BASE64 = f"{_WSS}-soap-message-security-1.0#Base64Binary"
 MAX_TOKEN = 256
 _MAX_REASON = 160
+# A camera without a battery begins anew in 1970. Beyond these no date can be written that it would take.
+_YEARS = range(1970, 2100)
 
 FaultKind = Literal["login", "profile", "other"]
 
@@ -120,6 +122,8 @@ def camera_time_s(elements: Iterable[Element]) -> float | None:
         year, month, day, hour, minute, second = (
             int(parts[name]) for name in ("Year", "Month", "Day", "Hour", "Minute", "Second")
         )
+        if year not in _YEARS:
+            return None
         return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC).timestamp()
     except (KeyError, ValueError, OverflowError):
         return None
@@ -153,10 +157,13 @@ def profiles(elements: Iterable[Element]) -> list[Profile]:
 
 
 def choose_profile(known: Iterable[Profile], size: tuple[int, int] | None) -> Profile | None:
-    """Return the profile of a stream that has this size; without one the first that is H.264, or the first."""
+    """Return the profile of a stream that has this size; without one the first of moving pictures, or the first.
+
+    How it is coded does not tell: this service has no word for H.265, and cameras say this or that.
+    """
     candidates = list(known)
-    h264 = [one for one in candidates if one.encoding.upper().replace(".", "") == "H264"] or candidates
-    return next((one for one in h264 if one.size == size and size is not None), h264[0] if h264 else None)
+    moving = [one for one in candidates if one.encoding.upper() != "JPEG"] or candidates
+    return next((one for one in moving if one.size == size and size is not None), moving[0] if moving else None)
 
 
 def _size(width: str, height: str) -> tuple[int, int] | None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from edged.cameras.onvif_key_frames import OnvifKeyFrames
 
 _CHANGE_SETTING_S = 60.0
+_OWN_GROUP_S = 1.0
+_ORDINARY_GROUP_S = 4.0
 
 Road = Literal["as it is", "encoded", "foreign"]
 """As the camera sends it; decoded and encoded again; or the same for a camera that sends no H.264 at all."""
@@ -78,6 +80,12 @@ def open_pictures(settings: CameraSettings, road: Road = "as it is") -> Abstract
         "its source is no address of a camera: write rtsp://HOST/PATH, v4l2:/dev/video0, or test:",
         retry_after_s=_CHANGE_SETTING_S,
     )
+
+
+def new_group_after_s(settings: CameraSettings) -> float:
+    """Return how old a group a newcomer is given before a new one is asked for: another's camera makes a key frame for
+    all who look at it, recorders too, and is asked no more often than one with ordinary settings makes them."""
+    return _ORDINARY_GROUP_S if camera_source_kind(settings.source.reveal()) in ("rtsp", "rtsps") else _OWN_GROUP_S
 
 
 def can_be_encoded(settings: CameraSettings) -> bool:
@@ -166,7 +174,8 @@ def _onvif_key_frames(settings: CameraSettings) -> OnvifKeyFrames:
 
     camera = onvif_camera(settings)
     where = f"{camera.address.scheme}://{camera.address.shown}{camera.address.path} {settings.name}"
-    return OnvifKeyFrames(settings.name, camera, pace_of(where, settings.username))
+    login = settings.source.reveal(), settings.username, settings.password.reveal()
+    return OnvifKeyFrames(settings.name, camera, pace_of(where, login))
 
 
 def is_tls(settings: CameraSettings) -> bool:

@@ -50,6 +50,9 @@ async def probe(
     try:
         if camera_source_kind(settings.source.reveal()) == "v4l2":
             facts["device"] = await asyncio.to_thread(_device, settings, system)
+    except SourceError as error:
+        return Report(source, facts, "unreachable", str(error))
+    try:
         report = await _as_it_is(settings, facts, open_source, within_s, clock)
         if report.browsers in ("as it is", "unreachable"):
             return report
@@ -69,6 +72,8 @@ async def probe(
     try:
         facts["encoded"] = await _patiently(lambda: _encoded(open_source(settings, road)))
     except (SourceError, CameraError) as error:
+        if str(error) == reason:  # no road at all
+            return Report(source, facts, "unreachable", reason)
         return Report(source, facts, "refused", f"{reason}; and it cannot be encoded here: {error}")
     return Report(source, facts, "encoded", reason)
 
@@ -78,13 +83,14 @@ async def _as_it_is(
 ) -> Report:
     began_s = clock()
     async with open_source(settings, "as it is") as pictures:
-        facts["opened_ms"] = round((clock() - began_s) * 1000)
+        opened_ms = round((clock() - began_s) * 1000)
         measure, units = Measure(), pictures.access_units()
         try:
             async with asyncio.timeout(within_s):
                 await _watch(units, measure, lambda: clock() - began_s)
         except TimeoutError:
             units = pictures.access_units()
+        facts["opened_ms"] = opened_ms
         facts |= video_facts(pictures.video, measure.rates(), measure.pictures)
         facts |= _of_rtsp(pictures)
         if settings.onvif:

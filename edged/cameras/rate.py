@@ -24,6 +24,11 @@ class Rate:
         self._bytes += size_bytes
         self._last_s = now_s
 
+    def stopped(self) -> None:
+        """What comes next begins a window of its own."""
+        self._bps = self.bps() or None
+        self._since_s, self._bytes = None, 0
+
     def bps(self) -> float:
         """Return the rate, 0.0 before there is one; of what stopped, the last there was."""
         if self._bps is not None:

@@ -39,23 +39,40 @@ class Substitute:
         self._on_change = on_change
         self._sleep = sleep
         self._moved = asyncio.Event()
+        self._ask_key_frame: Callable[[], None] | None = None
+        self._is_encoding = self._awaits_key_frame = False
 
     def consider(self) -> None:
         """The camera sends another codec, or viewers of one codec came or went."""
         self._moved.set()
+
+    def request_key_frame(self) -> bool:
+        """A viewer needs one, soon. False where none will be made."""
+        if self._ask_key_frame is not None and self._is_encoding:
+            self._ask_key_frame()
+            return True
+        return False
+
+    def interrupted(self) -> None:
+        """The camera is away, and viewers were told to go on with a key frame, which nobody else would make."""
+        self._awaits_key_frame = self._ask_key_frame is not None
 
     async def run(self) -> None:
         """Serve such viewers until cancelled."""
         while True:
             await self._until(wanted=True)
             name = f"camera {self._settings.name}, for viewers without H.265"
-            async with asyncio.TaskGroup() as group:
-                serving = group.create_task(
-                    keep_running(name, self._serve, report=self._take_report, sleep=self._sleep), name=name
-                )
-                await self._until(wanted=False)
-                serving.cancel()
-            self._tell()
+            try:
+                async with asyncio.TaskGroup() as group:
+                    serving = group.create_task(
+                        keep_running(name, self._serve, report=self._take_report, sleep=self._sleep), name=name
+                    )
+                    await self._until(wanted=False)
+                    serving.cancel()
+            finally:
+                if self._track.own_codec == "H265":
+                    self._track.rebase("H264")  # the next who comes is shown no old picture
+                self._tell()
 
     @property
     def _is_wanted(self) -> bool:
@@ -74,6 +91,8 @@ class Substitute:
                 await self._encode(up)
             except CameraError as error:
                 fault = f"{_NOT_TAKEN}, and {error}"
+            finally:
+                self._ask_key_frame, self._is_encoding = None, False
         if self.second is not None:
             await self._show_second(self.second, fault, up)
         raise UnshowableError(fault)
@@ -91,26 +110,47 @@ class Substitute:
         def encoded(unit: AccessUnit, encoder: str | None) -> None:
             if not self.road:
                 up(f"encoded by {encoder} for viewers without H.265")
-            self._track.push(unit, "H264")
+            self._push(unit)
 
+        self._begin(is_encoding=True)
+        await transcode_h265(self._track, self._settings, encoded, self._asked_by)
+
+    def _begin(self, *, is_encoding: bool) -> None:
         self._track.rebase("H264")
-        await transcode_h265(self._track, self._settings, encoded)
+        self._is_encoding, self._awaits_key_frame = is_encoding, False
+
+    def _asked_by(self, ask: Callable[[], None]) -> None:
+        self._ask_key_frame = ask
+
+    def _push(self, unit: AccessUnit) -> None:
+        """What was still under way when the camera went over to H.264 is no part of that."""
+        if not self._is_wanted:
+            return
+        if self._awaits_key_frame and not unit.is_key and self._ask_key_frame is not None:
+            self._ask_key_frame()
+            return
+        self._awaits_key_frame = False
+        self._track.push(unit, "H264")
 
     async def _show_second(self, second: CameraTrack, fault: str, up: Callable[[str], None]) -> None:
         """Returns where that is H.265 as well."""
-        self._track.rebase("H264")
+        self._begin(is_encoding=False)
         reader = second.open_codec("H264")
+        self._asked_by(reader.request_key_frame)
         try:
             while second.own_codec == "H264":
                 try:
-                    packet = await asyncio.wait_for(reader.recv(), _PATIENCE_S)
+                    # Not `wait_for`: in Python 3.11 it forgets a cancellation that meets the packet.
+                    async with asyncio.timeout(_PATIENCE_S):
+                        packet = await reader.recv()
                 except TimeoutError:
                     self._tell(fault=fault)
                     continue
                 if not self.road:
                     up("the second picture for viewers without H.265")
-                self._track.push(AccessUnit(bytes(packet), packet.pts, bool(packet.is_keyframe)), "H264")
+                self._push(AccessUnit(bytes(packet), packet.pts, bool(packet.is_keyframe), reader.taken_s))
         finally:
+            self._ask_key_frame = None
             reader.stop()
 
     def _tell(self, *, fault: str = "", road: str = "") -> None:

@@ -30,7 +30,7 @@ class CameraTrack:
 
     Every viewer is offered H.264 and H.265, and sent the camera's own (`follow`) if it takes that. What else there is
     of the two is pushed by whoever makes it. `on_demand` is told whether anybody reads, `on_read` that the readers of
-    one codec came or went.
+    one codec came or went; `on_key_frame_wanted` says whether a key frame of this codec will be made.
     """
 
     kind = "video"
@@ -41,8 +41,9 @@ class CameraTrack:
         self,
         *,
         on_demand: Callable[[bool], None],
-        on_key_frame_wanted: Callable[[], bool] | None = None,
+        on_key_frame_wanted: Callable[[Codec], bool] | None = None,
         clock: Callable[[], float],
+        new_group_after_s: float = 1.0,
         id: str | None = None,  # noqa: A002 - the name the track has in WebRTC
         on_read: Callable[[], None] = _ignore,
     ) -> None:
@@ -51,6 +52,7 @@ class CameraTrack:
         self._on_key_frame_wanted = on_key_frame_wanted
         self._on_read = on_read
         self._clock = clock
+        self._new_group_after_s = new_group_after_s
         self._rate = Rate()
         self._read: set[Codec] = set()
         self._own: Codec = "H264"
@@ -107,6 +109,8 @@ class CameraTrack:
 
     def rebase(self, codec: Codec | None = None) -> None:
         """The camera restarted or stopped: what comes next continues the timeline, with a key frame."""
+        if codec in (None, self._own):
+            self._rate.stopped()
         for each, source in self._sources.items():
             if codec in (None, each):
                 source.rebase()
@@ -119,8 +123,7 @@ class CameraTrack:
         self._on_read()
 
     def _key_frame_wanted(self, codec: Codec) -> bool:
-        """Only the camera can be asked, and only for what it sends."""
-        return codec == self._own and self._on_key_frame_wanted is not None and self._on_key_frame_wanted()
+        return self._on_key_frame_wanted is not None and self._on_key_frame_wanted(codec)
 
     def _loaded(self) -> EncodedVideoChoice:
         if self._choice is None:
@@ -131,6 +134,7 @@ class CameraTrack:
                 self._sources[codec] = EncodedVideoSource(
                     id=self.id,
                     mime_type=mime_type,
+                    new_group_after_s=self._new_group_after_s,
                     on_demand=partial(self._watched, codec),
                     on_key_frame_wanted=partial(self._key_frame_wanted, codec),
                     clock=self._clock,

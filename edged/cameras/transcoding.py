@@ -13,14 +13,19 @@ from edged.cameras.track import CameraTrack
 from edged.settings import CameraSettings
 from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.decoding import VideoDecoder
+from metered_realtime.media.taken import mark_taken
 from metered_realtime.media.video_thread import EncoderCounts, VideoEncoderThread
 
 
 async def transcode_h265(
-    track: CameraTrack, settings: CameraSettings, deliver: Callable[[AccessUnit, str | None], None]
+    track: CameraTrack,
+    settings: CameraSettings,
+    deliver: Callable[[AccessUnit, str | None], None],
+    started: Callable[[Callable[[], None]], None],
 ) -> None:
     """Read the H.265 of `track` as one more viewer, and call `deliver` with each H.264 picture and its encoder.
 
+    `started` is given what asks that encoder for a key frame.
     Two threads of its own, with one picture waiting between them: too slow a machine leaves pictures out. Raises
     CameraError where no encoder takes them.
     """
@@ -37,6 +42,7 @@ async def transcode_h265(
     decoder, executor = VideoDecoder("hevc"), ThreadPoolExecutor(1, thread_name_prefix="camera decoder")
     reader = track.open_codec("H265")
     thread.start()
+    started(thread.request_key_frame)
     try:
         while counts.encoded or counts.failed < GIVE_UP_AFTER:
             packet = await reader.recv()
@@ -45,7 +51,7 @@ async def transcode_h265(
             # Of the group of pictures it starts with the first is shown while the others are decoded, and the last is
             # the present.
             if frames and (is_first or not reader.backlog_units):
-                thread.offer(frames[-1])
+                thread.offer(mark_taken(frames[-1], reader.taken_s))
                 is_first = False
     finally:
         is_over = True

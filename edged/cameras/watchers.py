@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -152,11 +152,14 @@ class Watchers:
         first_s = min(due_s, default=inf)
         return None if first_s == inf else max(0.0, first_s - now_s)
 
-    @property
-    def counts(self) -> tuple[int, int]:
-        """How many members are viewers, and how many of these have a link too thin for all they wish."""
-        viewers = sum(not watcher.is_gateway for watcher in self._watchers.values())
-        return viewers, len(self._slow)
+    def counts(self, connected: Iterable[str]) -> tuple[int, int]:
+        """Return how many of these members wish pictures, and how many of those have a link too thin for that."""
+        viewers = {peer_id for peer_id in connected if self._wishes_any(peer_id)}
+        return len(viewers), len(viewers & self._slow.keys())
+
+    def _wishes_any(self, peer_id: str) -> bool:
+        watcher = self._watchers.get(peer_id)
+        return watcher is None or any(wish != "none" for wish in watcher.wishes.values())
 
     def _follow_links(self, now_s: float) -> None:
         for peer_id in tuple(self._slow):

@@ -232,9 +232,10 @@ def show(verdict: Verdict, *, as_json: bool) -> None:
     """Tell the verdict."""
     for fault in verdict.faults:
         print(f"FAULT: {fault}")
-    print(f"{'FAILED' if verdict.faults else 'passed'}: growth {verdict.growth_mb} MB after the warm-up, ", end="")
+    few = "" if verdict.is_growth_judged else " (too few viewers came to judge that)"
+    print(f"{'FAILED' if verdict.faults else 'passed'}: growth {verdict.growth_mb} MB after the warm-up{few}, ", end="")
     print(f"open files {verdict.fds[0]:.0f} to {verdict.fds[1]:.0f}, threads {verdict.threads[0]:.0f} to ", end="")
-    print(f"{verdict.threads[1]:.0f}")
+    print(f"{verdict.threads[1]:.0f}, {verdict.lost} of {verdict.pictures + verdict.lost} pictures lost")
     if as_json:
         shown: dict[str, Any] = asdict(verdict)
         print(json.dumps(shown), flush=True)

@@ -22,8 +22,8 @@ COMPARED = 0.2
 FPS = 15
 PERIOD_90K = 90_000 // FPS
 MAX_IDLE_S = 3.0
-# A jump of the clock that is longer is no lost picture: the camera was opened anew.
-MAX_GAP_90K = 90_000
+# A longer jump of the clock is no lost picture but another clock; what is left out for a thin link is shorter.
+MAX_GAP_90K = 10 * 90_000
 
 
 class Sample(NamedTuple):
@@ -93,11 +93,14 @@ def line_of(sample: Sample, tally: Tally) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How it went: `faults` is empty where all is well."""
+    """How it went: `faults` is empty where all is well. `growth_mb` is judged only where `is_growth_judged`."""
 
     growth_mb: float
+    is_growth_judged: bool
     fds: tuple[float, float]
     threads: tuple[float, float]
+    pictures: int
+    lost: int
     faults: tuple[str, ...]
 
 
@@ -127,4 +130,4 @@ def judge(samples: Sequence[Sample], tally: Tally, *, empty_before: Sample, empt
         faults.append(f"open files grew: {fds}, with no viewer {empty_before.fds} and {empty_after.fds}")
     if threads[1] > threads[0] + SPARE_THREADS or empty_after.threads > empty_before.threads + SPARE_THREADS:
         faults.append(f"threads grew: {threads}, with no viewer {empty_before.threads} and {empty_after.threads}")
-    return Verdict(growth_mb, fds, threads, tuple(faults))
+    return Verdict(growth_mb, is_long, fds, threads, tally.pictures, tally.lost, tuple(faults))

@@ -23,18 +23,16 @@ from aiortc import (
     RTCRtpTransceiver,
     RTCSessionDescription,
 )
-from aiortc.codecs import is_rtx
 from aiortc.rtcdtlstransport import SRTP_PROFILES
 from aiortc.sdp import candidate_from_sdp
 from OpenSSL import SSL
 
-from metered_realtime.aiortc_codecs import capabilities, with_our_codecs
+from metered_realtime.aiortc_codecs import agreed_codecs, codec_preferences, with_our_codecs
 from metered_realtime.aiortc_reception import receive_impatiently
 from metered_realtime.aiortc_reports import report_frames
 from metered_realtime.aiortc_rtcp import RtcpEntrance, agree_to_transport_feedback, open_entrance
-from metered_realtime.aiortc_sender import AgreedCodec, send_pictures, sends_pictures
+from metered_realtime.aiortc_sender import send_pictures, sends_pictures
 from metered_realtime.description import read_credentials, read_description
-from metered_realtime.errors import MeteredRealtimeError
 from metered_realtime.ice_connection import IceConnection
 from metered_realtime.ice_servers import IceServerConfig
 from metered_realtime.link_meter import LinkMeter
@@ -70,10 +68,6 @@ def _scrub_record(record: logging.LogRecord) -> bool:
 logging.getLogger("aiortc.rtcpeerconnection").addFilter(_scrub_record)
 
 
-class UnsupportedCodecError(MeteredRealtimeError):
-    """A track can only be sent as a codec that WebRTC in this process does not speak."""
-
-
 class PeerConnection(RTCPeerConnection):
     """An RTCPeerConnection with one transport for everything, whose ICE is ours. `ice`: None before any section."""
 
@@ -84,8 +78,16 @@ class PeerConnection(RTCPeerConnection):
         self._make_ice = make_ice
         super().__init__(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
 
-    createOffer = with_our_codecs(RTCPeerConnection.createOffer)  # noqa: N815 - the name WebRTC gives it
-    setRemoteDescription = with_our_codecs(RTCPeerConnection.setRemoteDescription)  # noqa: N815 - as above
+    setRemoteDescription = with_our_codecs(RTCPeerConnection.setRemoteDescription)  # noqa: N815 - the name in WebRTC
+    _create_offer = with_our_codecs(RTCPeerConnection.createOffer)
+
+    async def createOffer(self) -> RTCSessionDescription:  # noqa: N802 - as above
+        """Unlike aiortc leave in force what was agreed: a sender may start while an offer waits for its answer."""
+        agreed = [(each, each._codecs, each._headerExtensions) for each in self.getTransceivers() if each._codecs]
+        offer: RTCSessionDescription = await self._create_offer()
+        for transceiver, codecs, extensions in agreed:
+            transceiver._codecs, transceiver._headerExtensions = codecs, extensions
+        return offer
 
     def _RTCPeerConnection__createDtlsTransport(self) -> Any:  # noqa: N802 - aiortc's private name for it
         dtls = super()._RTCPeerConnection__createDtlsTransport()  # type: ignore[misc]
@@ -199,31 +201,6 @@ def _pass_key_frame_requests(sender: RTCRtpSender, track: SenderTrack) -> None:
         track.request_key_frame()
 
     sender._send_keyframe = requested  # type: ignore[method-assign]
-
-
-def codec_preferences(kind: str, mime_type: str | None, also_as: Sequence[str] = ()) -> list[Any]:
-    """Return the capabilities that restrict a section to `mime_type` and `also_as`, in this order, with their repair
-    codec; empty: no restriction."""
-    if mime_type is None:
-        return []
-    known = capabilities(kind)
-    preferences: list[Any] = []
-    for name in (mime_type, *also_as):
-        codecs = [codec for codec in known if codec.mimeType.lower() == name.lower()]
-        if not codecs:
-            raise UnsupportedCodecError(f"{name} cannot be sent over WebRTC by this package")
-        preferences += codecs
-    return preferences + [codec for codec in known if is_rtx(codec)]
-
-
-def agreed_codecs(transceiver: RTCRtpTransceiver) -> dict[str, AgreedCodec]:
-    """Return MIME type -> the numbers under which both sides know it; of several of one type the first."""
-    repairs = {codec.parameters.get("apt"): codec.payloadType for codec in transceiver._codecs if is_rtx(codec)}
-    agreed: dict[str, AgreedCodec] = {}
-    for codec in transceiver._codecs:
-        if not is_rtx(codec) and codec.payloadType is not None:
-            agreed.setdefault(codec.mimeType, AgreedCodec(codec.payloadType, repairs.get(codec.payloadType)))
-    return agreed
 
 
 def set_msid(sender: RTCRtpSender, stream_id: str | None, track_id: str) -> None:

@@ -7,14 +7,17 @@ ours. What is not asked for by name is as before: nothing here decodes H.265, so
 
 from __future__ import annotations
 
+# ruff: noqa: SLF001 - keeping aiortc's private names in one place is what this file is for
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FunctionType
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from aiortc import rtcpeerconnection
+from aiortc import RTCRtpTransceiver, rtcpeerconnection
 from aiortc.codecs import CODECS, is_rtx
 from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpCodecCapability, RTCRtpCodecParameters
+
+from metered_realtime.errors import MeteredRealtimeError
 
 H265 = "video/H265"
 _CLOCK_RATE = 90_000
@@ -22,6 +25,17 @@ _CLOCK_RATE = 90_000
 _PARAMETERS = {"level-id": "153", "profile-id": "1", "tier-flag": "0", "tx-mode": "SRST"}
 # What the absence of a parameter means (the same section).
 _DEFAULTS = {"profile-id": "1", "tier-flag": "0", "tx-mode": "SRST"}
+
+
+class UnsupportedCodecError(MeteredRealtimeError):
+    """A track can only be sent as a codec that WebRTC in this process does not speak."""
+
+
+class AgreedCodec(NamedTuple):
+    """Under which payload types both sides know a codec, and what is sent again of it (None: nothing is)."""
+
+    payload_type: int
+    rtx_payload_type: int | None
 
 
 def _h265(payload_type: int) -> list[RTCRtpCodecParameters]:
@@ -52,7 +66,32 @@ def is_h265(codec: Any) -> bool:
     return bool(codec.mimeType.lower() == H265.lower())
 
 
-def capabilities(kind: str) -> list[RTCRtpCodecCapability]:
+def codec_preferences(kind: str, mime_type: str | None, also_as: Sequence[str] = ()) -> list[RTCRtpCodecCapability]:
+    """Return the capabilities that restrict a section to `mime_type` and `also_as`, in this order, with their repair
+    codec; empty: no restriction. Raises UnsupportedCodecError."""
+    if mime_type is None:
+        return []
+    known = _capabilities(kind)
+    preferences: list[RTCRtpCodecCapability] = []
+    for name in (mime_type, *also_as):
+        codecs = [codec for codec in known if codec.mimeType.lower() == name.lower()]
+        if not codecs:
+            raise UnsupportedCodecError(f"{name} cannot be sent over WebRTC by this package")
+        preferences += codecs
+    return preferences + [codec for codec in known if is_rtx(codec)]
+
+
+def agreed_codecs(transceiver: RTCRtpTransceiver) -> dict[str, AgreedCodec]:
+    """Return MIME type -> the numbers under which both sides know it; of several of one type the first."""
+    repairs = {codec.parameters.get("apt"): codec.payloadType for codec in transceiver._codecs if is_rtx(codec)}
+    agreed: dict[str, AgreedCodec] = {}
+    for codec in transceiver._codecs:
+        if not is_rtx(codec) and codec.payloadType is not None:
+            agreed.setdefault(codec.mimeType, AgreedCodec(codec.payloadType, repairs.get(codec.payloadType)))
+    return agreed
+
+
+def _capabilities(kind: str) -> list[RTCRtpCodecCapability]:
     """Return what can be sent, one `rtx` among it, as `RTCRtpSender.getCapabilities` does."""
     return [
         RTCRtpCodecCapability(

@@ -16,12 +16,13 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import av
 from aiortc.codecs import get_encoder
 from aiortc.mediastreams import MediaStreamError
 
+from metered_realtime.aiortc_codecs import AgreedCodec
 from metered_realtime.aiortc_reports import send_reports
 from metered_realtime.aiortc_rtcp import LastReport, RtcpEntrance, smoothed_round_trip
 from metered_realtime.media.access_unit import CLOCK_RATE
@@ -40,13 +41,6 @@ _log = logging.getLogger(__name__)
 RESENT_BYTES = 1200
 
 _GCM = b"SRTP_AEAD_AES"
-
-
-class AgreedCodec(NamedTuple):
-    """Under which payload types both sides know a codec, and what is sent again of it (None: nothing is)."""
-
-    payload_type: int
-    rtx_payload_type: int | None
 
 
 Agreed = Callable[[], dict[str, AgreedCodec]]

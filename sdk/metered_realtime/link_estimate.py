@@ -18,8 +18,8 @@ from metered_realtime.stats import PeerLink
 RATE_WINDOW_S = 4.0
 """Wanted and sent rates are of this long: a group of pictures, mostly."""
 LOSS_WINDOW_S = 1.0
-LOSS_MIN_PACKETS = 150
-"""Of fewer, an even loss of 5 % is too often taken for a heavy one."""
+LOSS_MIN_PACKETS = 60
+"""Of fewer, an even loss of 5 % is too often taken for a heavy one; of more, a thin link is found out late."""
 HEAVY_LOSS = 0.10
 LIGHT_LOSS = 0.02
 MIN_LIMIT_BPS = 100_000.0
@@ -32,6 +32,7 @@ DRAIN_S = 0.5
 """What the queue of the link is given to drain when it is found thin."""
 
 _SAMPLE_S = 0.25
+_ON_THE_WAY_S = 0.25
 _FALLEN = 0.97
 _FAR_BELOW = 0.75
 _FALLS_WITHIN_S = 5.0
@@ -44,13 +45,15 @@ _SENT_WITHIN_S = 2.5
 _SPAN_S = 0.9
 _BACK_OFF_INTERVAL_S = 1.0
 _ENTRY_S = 1.0
-_ENTRY_LEAST = 0.5
+_ENTRY_LEAST = 0.65
 """Of the first limit: while the link is left to drain, little comes, and an estimate says so."""
 _CALM_S = 1.0
-_GROW_BLIND, _GROW_FREE, _GROW_BACK, _GROW_NEAR = 1.25, 1.5, 1.12, 1.08  # per second
-_GROW_LOSSY = 1.05
+_GROW_FREE, _GROW_BACK, _GROW_NEAR = 1.25, 1.12, 1.08  # per second
+_GROW_SLOW = 1.05
+"""Near the last rate, where only loss tells that it was too much: a second or more later."""
 _NEAR = (0.9, 1.1)
 _WIDE_ENOUGH = 1.15
+_USED = 0.8
 _MAX_STREAMS = 64
 
 
@@ -63,6 +66,7 @@ class _Sample(NamedTuple):
 class _Seen(NamedTuple):
     lost: int
     highest: int
+    at_s: float
 
 
 class LinkEstimate:
@@ -181,12 +185,12 @@ class LinkEstimate:
             seen = self._blocks.get(block.ssrc)
             if seen is not None:
                 expected = (block.highest_sequence - seen.highest) & 0xFFFFFFFF
-                if expected < 1 << 16 and now_s >= self._loss_from_s:
+                if expected < 1 << 16 and seen.at_s >= self._loss_from_s:
                     self._expected += expected
                     self._lost += max(0, block.lost - seen.lost)
             elif len(self._blocks) >= _MAX_STREAMS:
                 continue
-            self._blocks[block.ssrc] = _Seen(block.lost, block.highest_sequence)
+            self._blocks[block.ssrc] = _Seen(block.lost, block.highest_sequence, now_s)
         if self._loss_since_s is None or not self._expected:
             self._loss_since_s = now_s
         elif now_s - self._loss_since_s >= LOSS_WINDOW_S and self._expected >= LOSS_MIN_PACKETS:
@@ -231,13 +235,13 @@ class LinkEstimate:
         elif limit_bps >= self.limit_bps:
             return
         self._too_much_bps = limit_bps / BACK_OFF
-        # What was lost before is on the way still, and has been answered by this.
-        self._loss_from_s = now_s + DRAIN_S
+        # What was lost before, and what is on the way still, has been answered by this.
+        self._loss_from_s = now_s + _ON_THE_WAY_S
         self._lost = self._expected = 0
         self.limit_bps, self._backed_off_s, self._grown_s = limit_bps, now_s, now_s
 
     def _settle(self, now_s: float) -> None:
-        """Try a little more after a while without trouble."""
+        """Try a little more after a while without trouble, as far as what was allowed was sent: else nothing was tried."""
         self._has_report = True
         if self.limit_bps is None:
             return
@@ -245,7 +249,8 @@ class LinkEstimate:
         passed_s = min(1.0, now_s - max(self._grown_s, calm_since_s))
         if passed_s <= 0:
             return
-        self.limit_bps *= self._growth() ** passed_s
+        used = min(1.0, self._sent_bps(now_s) / (_USED * self.limit_bps))
+        self.limit_bps *= self._growth() ** (passed_s * used)
         self._grown_s = now_s
         if self.limit_bps >= _WIDE_ENOUGH * self.wanted_bps(now_s):
             self.limit_bps = None
@@ -255,10 +260,12 @@ class LinkEstimate:
         """Return the factor of one second."""
         assert self.limit_bps is not None
         if self._is_lossy:  # a radio link loses a little whatever it is sent: slowly, but not never
-            return _GROW_LOSSY
+            return _GROW_SLOW
         if self._too_much_bps is None or self.limit_bps > _NEAR[1] * self._too_much_bps:
-            return _GROW_BLIND if self._receiver_bps is None else _GROW_FREE
-        return _GROW_NEAR if self.limit_bps > _NEAR[0] * self._too_much_bps else _GROW_BACK
+            return _GROW_FREE
+        if self.limit_bps > _NEAR[0] * self._too_much_bps:
+            return _GROW_SLOW if self._receiver_bps is None else _GROW_NEAR
+        return _GROW_BACK
 
     def _sample(self, now_s: float) -> None:
         if not self._samples or now_s - self._samples[-1].at_s >= _SAMPLE_S:

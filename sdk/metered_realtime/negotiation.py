@@ -299,7 +299,8 @@ class Negotiation:
             return self._rebuild()
         if step == "restart":
             self._wants_restart = True
-            return self._proceed(now_s)
+            if actions := self._proceed(now_s):
+                return actions  # else it waits for the end of our present offer, which may be due as well
         if self._theirs.held is not None and self._theirs.may_answer(now_s):
             return self._take_offer(self._theirs.held)
         if self._own.is_due(now_s):

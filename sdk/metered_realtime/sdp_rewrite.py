@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 
 from metered_realtime.description import split_sections
 
-DYNAMIC_PAYLOAD_TYPES = range(96, 128)
+# Browsers use up nearly all of the first range, and go on in the second, too, which RTCP leaves free (RFC 5761).
+DYNAMIC_PAYLOAD_TYPES = (*range(96, 128), *range(35, 64))
 HEADER_EXTENSION_IDS = range(1, 15)
 # Chromium counts anew for each mix of kinds (mid is 4 with sound in it, 9 with pictures alone, where 4 is another
 # one's), remembers what an offer that gave way to ours said, and refuses its own next offer where ours differs by a

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from metered_realtime import aiortc_adapter
+from metered_realtime import aiortc_adapter, aiortc_codecs
 from metered_realtime.description import SessionFacts
 from metered_realtime.errors import MeteredRealtimeError
 from metered_realtime.local_media import LocalTrack
@@ -101,8 +101,8 @@ class Senders:
             codec = sender.mime_type or "any codec we have"
             return MeteredRealtimeError(f"the {local.kind} track {local.track_id} is not sent: {codec} was refused")
         try:
-            aiortc_adapter.codec_preferences(local.kind, local.mime_type, local.also_as)
-        except aiortc_adapter.UnsupportedCodecError as error:
+            aiortc_codecs.codec_preferences(local.kind, local.mime_type, local.also_as)
+        except aiortc_codecs.UnsupportedCodecError as error:
             return error
         return None
 
@@ -140,7 +140,7 @@ class Senders:
                 continue
             try:
                 self.open_section(pc, sender)
-            except aiortc_adapter.UnsupportedCodecError:
+            except aiortc_codecs.UnsupportedCodecError:
                 sender.is_refused = True
                 refused.append(sender)
         return refused
@@ -180,7 +180,7 @@ class Senders:
     def codecs(self) -> frozenset[str]:
         """The MIME types that both sides agreed on in the sections we send in."""
         agreed = (each.transceiver for each in self._all if each.told and not each.is_refused)
-        return frozenset(name for transceiver in agreed for name in aiortc_adapter.agreed_codecs(transceiver))
+        return frozenset(name for transceiver in agreed for name in aiortc_codecs.agreed_codecs(transceiver))
 
     def stop(self) -> None:
         """Stop reading every source."""
@@ -195,5 +195,6 @@ def _has_refused(sender: Sender, local: LocalTrack) -> bool:
 
 
 def _fits(sender: Sender, local: LocalTrack) -> bool:
-    takes_others = set(local.also_as) <= set(sender.also_as)
-    return sender.kind == local.kind and local.mime_type in (None, sender.mime_type) and takes_others
+    # A section of several codecs may have ended with one in which this track cannot be sent.
+    is_as_wide = local.also_as == sender.also_as
+    return sender.kind == local.kind and local.mime_type in (None, sender.mime_type) and is_as_wide

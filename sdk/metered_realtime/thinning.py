@@ -13,6 +13,9 @@ from typing import Generic, NamedTuple, TypeVar
 MAX_LAG_S = 1.0
 """No picture leaves later than this after it came: more would be seen as delay, less leaves the link idle."""
 
+# A camera that has sent nothing for this long takes no share.
+_IN_USE_S = 2.0
+
 ItemT = TypeVar("ItemT")
 
 
@@ -20,16 +23,15 @@ class _Waiting(NamedTuple, Generic[ItemT]):
     stream: Hashable
     item: ItemT
     size_bytes: int
-    is_key: bool
 
 
 class ThinQueue(Generic[ItemT]):
     """The pictures of all streams of one connection, in the order they came.
 
-    Once a picture would lag too far, the rest of its group is left out. A key frame takes the place of whatever of its
-    stream still waits, and of other streams' tails where it would lag itself: else, of two cameras with groups of one
-    length, the same one would come too late each time. It is left out only where the link is not through with key
-    frames it was given before.
+    Once a picture would lag too far, or its stream keeps more than its share waiting, the rest of its group is left
+    out: else, of two cameras with groups of one length, the same one would find no room each time. A key frame takes
+    the place of whatever of its stream still waits; it is left out only where the link is not through with what it was
+    given before.
     """
 
     def __init__(self, *, max_lag_s: float = MAX_LAG_S) -> None:
@@ -37,6 +39,7 @@ class ThinQueue(Generic[ItemT]):
         self._waiting: deque[_Waiting[ItemT]] = deque()
         self._waiting_bytes = 0
         self._cut: set[Hashable] = set()
+        self._pushed_s: dict[Hashable, float] = {}
         self._free_s = 0.0
         self.thinned: dict[Hashable, int] = {}
         """Pictures left out, by stream."""
@@ -62,20 +65,19 @@ class ThinQueue(Generic[ItemT]):
         self, stream: Hashable, item: ItemT, size_bytes: int, *, is_key: bool, rate_bps: float, now_s: float
     ) -> bool:
         """Take a picture, or leave it out (False)."""
+        self._pushed_s[stream] = now_s
         if is_key:
             self._drop_waiting(stream)
         elif stream in self._cut:
             self._leave_out(stream)
             return False
-        free_in_s = max(0.0, self._free_s - now_s)
-        if is_key and free_in_s <= self._max_lag_s:
-            self._make_room((self._max_lag_s - free_in_s) * rate_bps / 8)
-        if free_in_s + self._waiting_bytes * 8 / rate_bps > self._max_lag_s:
+        lag_s = max(0.0, self._free_s - now_s) + self._waiting_bytes * 8 / rate_bps
+        if lag_s > self._max_lag_s or not (is_key or self._has_share(stream, rate_bps, now_s)):
             self._cut.add(stream)
             self._leave_out(stream)
             return False
         self._cut.discard(stream)
-        self._waiting.append(_Waiting(stream, item, size_bytes, is_key))
+        self._waiting.append(_Waiting(stream, item, size_bytes))
         self._waiting_bytes += size_bytes
         return True
 
@@ -105,27 +107,21 @@ class ThinQueue(Generic[ItemT]):
         """The stream has ended."""
         self._remove(stream)
         self._cut.discard(stream)
+        self._pushed_s.pop(stream, None)
         self.thinned.pop(stream, None)
+
+    def _has_share(self, stream: Hashable, rate_bps: float, now_s: float) -> bool:
+        """Tell whether no more of the stream waits than of each there is may wait."""
+        streams = sum(now_s - pushed_s <= _IN_USE_S for pushed_s in self._pushed_s.values())
+        if streams == 1:
+            return True
+        own_bytes = sum(each.size_bytes for each in self._waiting if each.stream == stream)
+        return own_bytes * 8 / rate_bps <= self._max_lag_s / streams
 
     def _drop_waiting(self, stream: Hashable) -> None:
         removed = self._remove(stream)
         if removed:
             self.thinned[stream] = self.thinned.get(stream, 0) + removed
-
-    def _make_room(self, bytes_left: float) -> None:
-        """Leave out tails of groups, the last pictures first, until no more than so much waits."""
-        if sum(each.size_bytes for each in self._waiting if each.is_key) > bytes_left:
-            return
-        kept: list[_Waiting[ItemT]] = []
-        while self._waiting_bytes > bytes_left:
-            last = self._waiting.pop()
-            if last.is_key:
-                kept.append(last)
-                continue
-            self._waiting_bytes -= last.size_bytes
-            self._cut.add(last.stream)
-            self._leave_out(last.stream)
-        self._waiting.extend(reversed(kept))
 
     def _remove(self, stream: Hashable) -> int:
         kept = deque(each for each in self._waiting if each.stream != stream)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from edged.cli import main
-from tests.edged.cameras.clips import film
+from tests.edged.cameras.clips import film, sound
 
 
 def test_the_built_in_picture_is_shown_as_it_is(capsys):
@@ -28,6 +28,7 @@ def test_a_camera_of_the_settings_is_found_by_its_name(tmp_path, capsys):
     assert main(["probe", "gate", "--config", str(path)]) == 78
     assert capsys.readouterr().err == f"{path} has no camera 'gate'; it has: yard\n"
     assert main(["probe", "gate", "--config", str(tmp_path / "none.yaml")]) == 78
+    assert "'gate' is no address and no file that is here, and there is no" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,32 @@ def test_the_password_comes_from_the_environment(monkeypatch, capsys):
     told = capsys.readouterr().out
     assert "refuses connections" in told
     assert "hidden" not in told
+
+
+def test_a_login_is_given_once(capsys):
+    assert main(["probe", "rtsp://u:hidden@127.0.0.1:1/x", "--username", "admin"]) == 78
+    told = capsys.readouterr().err
+    assert told == "--username: the camera user is already part of source; keep one of the two\n"
+
+
+def test_a_directory_is_no_camera(tmp_path, capsys):
+    assert main(["probe", str(tmp_path)]) == 78
+    assert capsys.readouterr().err == f"{tmp_path} is a directory: name one file in it\n"
+
+
+def test_a_device_that_is_no_camera_is_told_once_and_nothing_is_searched_for_it(capsys):
+    assert main(["probe", "/dev/null"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "v4l2:/dev/null",
+        "  browsers  get nothing: the camera cannot be read",
+        "  why       the camera /dev/null is no camera that can be read: Inappropriate ioctl for device",
+    ]
+
+
+def test_a_film_without_pictures_is_told_once(tmp_path, capsys):
+    sound(tmp_path / "song.mp4")
+    assert main(["probe", str(tmp_path / "song.mp4")]) == 1
+    assert capsys.readouterr().out.count("holds no pictures") == 1
 
 
 def test_a_film_beside_us_is_found_by_its_name(tmp_path, monkeypatch, capsys):

@@ -25,6 +25,7 @@ SOAP = (
 @FUZZ
 @given(spoiled_bytes(HTTP), st.booleans())
 @example(b"HTTP/1.1 100 Continue\r\n\r\n" * 2000, True)
+@example(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 40_000, False)
 def test_an_answer_is_read_or_refused(data: bytes, is_end: bool) -> None:
     with suppress(HttpError):
         answer = read_answer(data, is_end=is_end)
@@ -34,6 +35,8 @@ def test_an_answer_is_read_or_refused(data: bytes, is_end: bool) -> None:
 @FUZZ
 @given(spoiled_bytes(SOAP))
 @example(SOAP)
+@example(SOAP.replace(b"2024</Year><Month>2</Month><Day>3", b"9999</Year><Month>12</Month><Day>31"))
+@example(SOAP.replace(b"2024", b"1"))
 @example(b"<a>" * 100_000)
 @example(b"<a " + b" ".join(b'a%d="b"' % number for number in range(5000)) + b"/>")
 def test_xml_is_read_or_refused_and_nothing_in_it_ends_the_reading(data: bytes) -> None:
@@ -42,7 +45,8 @@ def test_xml_is_read_or_refused_and_nothing_in_it_ends_the_reading(data: bytes) 
         assert len(elements) <= MAX_ELEMENTS
         assert max((len(one.path) for one in elements), default=0) <= MAX_DEPTH
         onvif.fault_of(elements)
-        onvif.camera_time_s(elements)
+        told_s = onvif.camera_time_s(elements)
+        onvif.security("u", "p", nonce=b"n", at_s=(told_s or 0.0) + 60)
         path = onvif.media_path(elements)
         assert path is None or path.startswith("/")
         for profile in onvif.profiles(elements):

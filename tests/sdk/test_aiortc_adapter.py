@@ -64,14 +64,6 @@ async def test_aiortc_shows_descriptions_without_their_passwords(pair: Pair, cap
     assert all("a=ice-pwd:***" in text for text in shown)
 
 
-def test_preferences_restrict_to_one_codec_and_its_repair() -> None:
-    codecs = {codec.mimeType for codec in adapter.codec_preferences("video", "video/h264")}
-    assert codecs == {"video/H264", "video/rtx"}
-    assert adapter.codec_preferences("video", None) == []
-    with pytest.raises(adapter.UnsupportedCodecError, match="video/AV1"):
-        adapter.codec_preferences("video", "video/AV1")
-
-
 async def test_a_bound_section_is_answered_by_the_sender_that_had_it(
     pair: Pair,
 ) -> None:

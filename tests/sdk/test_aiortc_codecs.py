@@ -9,11 +9,12 @@ from typing import Any
 
 import av
 import pytest
-from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.rtp import RtcpRtpfbPacket
 
 from metered_realtime import aiortc_adapter as adapter
 from metered_realtime.aiortc_adapter import PeerConnection
+from metered_realtime.aiortc_codecs import UnsupportedCodecError, agreed_codecs, codec_preferences
 from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.encoded import EncodedVideoSource
 from metered_realtime.media.encoded_choice import EncodedVideoChoice
@@ -75,6 +76,14 @@ async def test_a_section_that_asks_for_it_offers_it_as_rfc_7798_wants(pc: PeerCo
     await pc.close()
 
 
+def test_preferences_restrict_to_one_codec_and_its_repair() -> None:
+    codecs = {codec.mimeType for codec in codec_preferences("video", "video/h264")}
+    assert codecs == {H264, "video/rtx"}
+    assert codec_preferences("video", None) == []
+    with pytest.raises(UnsupportedCodecError, match="video/AV1"):
+        codec_preferences("video", "video/AV1")
+
+
 async def test_the_order_of_the_offer_is_ours(pc: PeerConnection) -> None:
     sender_of(pc, H264, H265)
     assert codecs_in((await pc.createOffer()).sdp) == [*["H264/90000", "rtx/90000"] * 2, "H265/90000", "rtx/90000"]
@@ -102,7 +111,7 @@ async def test_the_other_side_may_know_it_by_a_number_below_64_and_at_another_le
     await pc.setLocalDescription(await pc.createOffer())
     answer = answer_of_chrome(pc.localDescription.sdp, CHROME.format(51, 52, 2), CHROME.format(49, 50, 1))
     await pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-    assert adapter.agreed_codecs(transceiver) == {H265: (49, 50)}
+    assert agreed_codecs(transceiver) == {H265: (49, 50)}
     await pc.close()
 
 
@@ -114,7 +123,7 @@ async def test_another_profile_tier_or_mode_is_another_codec(pc: PeerConnection,
     h265 = f"a=rtpmap:49 H265/90000\r\na=fmtp:49 {parameters}\r\n"
     answer = answer_of_chrome(pc.localDescription.sdp, h264, h265)
     await pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-    assert adapter.agreed_codecs(transceiver) == {H264: (99, None)}
+    assert agreed_codecs(transceiver) == {H264: (99, None)}
     await pc.close()
 
 
@@ -123,7 +132,7 @@ async def test_what_is_left_out_has_the_meaning_of_the_rfc(pc: PeerConnection) -
     await pc.setLocalDescription(await pc.createOffer())
     answer = answer_of_chrome(pc.localDescription.sdp, "a=rtpmap:103 H265/90000\r\n")
     await pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-    assert adapter.agreed_codecs(transceiver) == {H265: (103, None)}
+    assert agreed_codecs(transceiver) == {H265: (103, None)}
     await pc.close()
 
 
@@ -138,6 +147,49 @@ async def test_a_later_offer_keeps_the_numbers_of_the_same_profile(pc: PeerConne
     await pc.close()
 
 
+async def test_an_offer_under_way_leaves_what_was_agreed_to_a_sender_that_starts_meanwhile(pc: PeerConnection) -> None:
+    transceiver, _ = sender_of(pc, H264, H265)
+    await pc.setLocalDescription(await pc.createOffer())
+    h264 = "a=rtpmap:120 H264/90000\r\na=fmtp:120 packetization-mode=1;profile-level-id=42001f\r\n"
+    answer = answer_of_chrome(pc.localDescription.sdp, h264)
+    await pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+    extensions = transceiver._headerExtensions
+    pc.addTransceiver("video")
+    offer = await pc.createOffer()
+    assert codecs_in(offer.sdp).count("H265/90000") == 1
+    assert agreed_codecs(transceiver) == {H264: (120, None)}
+    assert transceiver._headerExtensions is extensions
+    await pc.setLocalDescription(offer)
+    assert agreed_codecs(transceiver) == {H264: (120, None)}
+    await pc.close()
+
+
+async def test_beside_a_browser_that_has_used_up_the_numbers_it_gets_others(pc: PeerConnection) -> None:
+    sender_of(pc, H264, H265)
+    offer = (await pc.createOffer()).sdp
+    used = "".join(f"a=rtpmap:{number} X{number}/90000\r\n" for number in range(96, 128))
+    pinned = pin_numbers(offer, [f"m=video 9 UDP/TLS/RTP/SAVPF 96\r\n{used}"])
+    numbers = [int(number) for number in pinned.split("m=video")[1].split("\r\n")[0].split()[2:]]
+    assert len(set(numbers)) == 6
+    assert all(35 <= number < 64 for number in numbers)
+    assert f"a=rtpmap:{numbers[-2]} H265/90000" in pinned
+    assert f"a=fmtp:{numbers[-1]} apt={numbers[-2]}" in pinned
+    await pc.close()
+
+
+async def test_a_member_built_on_plain_aiortc_takes_the_h264_of_the_two(pc: PeerConnection) -> None:
+    transceiver, _ = sender_of(pc, H264, H265)
+    await pc.setLocalDescription(await pc.createOffer())
+    stranger = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    await stranger.setRemoteDescription(pc.localDescription)
+    await stranger.setLocalDescription(await stranger.createAnswer())
+    assert set(codecs_in(stranger.localDescription.sdp)) == {"H264/90000", "rtx/90000"}
+    await pc.setRemoteDescription(stranger.localDescription)
+    assert agreed_codecs(transceiver) == {H264: (99, 100)}
+    for each in (pc, stranger):
+        await each.close()
+
+
 class Viewer:
     """The other side: takes what it is told, keeps the RTP it gets, and decodes it."""
 
@@ -145,7 +197,7 @@ class Viewer:
         self.pc = pc
         self.packets: list[Any] = []
         transceiver = pc.addTransceiver("video", direction="recvonly")
-        transceiver._preferred_codecs = adapter.codec_preferences("video", taken[0], taken[1:])
+        transceiver._preferred_codecs = codec_preferences("video", taken[0], taken[1:])
         transceiver.receiver._handle_rtp_packet = self._take
         adapter.bind_section(transceiver, "e1", 0)
 

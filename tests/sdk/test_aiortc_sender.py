@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -130,6 +131,25 @@ async def test_a_receiver_that_cannot_decode_is_given_a_key_frame() -> None:
             while not next(iter(sender.media)).source.stats().replays:
                 await rtp._handle_rtcp_packet(RtcpPsfbPacket(fmt=1, ssrc=1, media_ssrc=rtp._ssrc))
                 await asyncio.sleep(0.05)
+
+
+async def test_a_source_is_asked_for_a_key_frame_when_a_thin_viewer_could_take_one() -> None:
+    skipped_s = 0.0
+    asked: list[int] = []
+    source = EncodedVideoSource(on_key_frame_wanted=lambda: asked.append(1), clock=lambda: time.monotonic() + skipped_s)
+    camera = Camera(RED, source)
+    async with watching(camera) as (sender, viewer):
+        await picture_of(viewer, RED)
+        meter = rtp_sender(sender)._run_rtp.__self__._meter
+        meter.estimate._troubled_s = meter._clock() + 60.0  # it stays thin
+        meter.estimate.limit_bps, meter.is_thinning = 100_000.0, True
+        meter.depart("another", lambda packets: iter(()), 20_000, is_key=True)  # more than a second of the link
+        before = len(asked)
+        await sender.until(lambda: rtp_sender(sender)._run_rtp.__self__.thinned)
+        assert len(asked) == before
+        meter.forget("another")
+        skipped_s += 60.0
+        await sender.until(lambda: len(asked) > before)
 
 
 async def test_frames_in_a_section_for_encoded_pictures_are_encoded() -> None:

@@ -101,22 +101,49 @@ def test_a_thin_link_is_found_and_filled_and_not_much_more(estimates: bool, capa
     assert sum(used) / len(used) > 0.7 * capacity_bps
 
 
-@pytest.mark.parametrize("estimates", [True, False])
-def test_a_link_that_widens_is_used_again(estimates: bool) -> None:
+@pytest.mark.parametrize(("estimates", "within_s"), [(True, 12), (False, 20)])
+def test_a_link_that_widens_is_used_again(estimates: bool, within_s: float) -> None:
     receiver = wide(estimates=estimates)
     receiver.capacity_bps = 400_000.0
     receiver.run(10)
+    assert receiver.is_thin
     receiver.capacity_bps = float("inf")
-    receiver.run(25)
+    receiver.run(within_s)
     assert not receiver.is_thin
 
 
 def test_one_spike_of_delay_is_not_a_thin_link() -> None:
     receiver = wide()
-    receiver.estimate.receiver_limit(0.85 * WANTED_BPS, receiver.now_s)
-    assert not receiver.is_thin
-    receiver.estimate.receiver_limit(0.8 * WANTED_BPS, receiver.now_s + 0.1)
+    for step, share in enumerate((0.75, 0.7, 0.66)):  # of the same packets, held up
+        receiver.estimate.receiver_limit(share * WANTED_BPS, receiver.now_s + 0.1 * step)
+        assert not receiver.is_thin
+    receiver.now_s += 1.0
+    receiver.estimate.wanted_bytes += round(WANTED_BPS / 8)
+    receiver.estimate.sent_bytes += round(WANTED_BPS / 8)
+    receiver.estimate.receiver_limit(0.6 * WANTED_BPS, receiver.now_s)
     assert receiver.is_thin
+
+
+def test_delay_now_and_then_on_a_link_that_brings_everything_is_no_thin_link() -> None:
+    receiver = wide()
+    for _ in range(60):
+        receiver.run(1.0)
+        receiver.estimate.receiver_limit(0.84 * WANTED_BPS, receiver.now_s)
+        assert not receiver.is_thin
+
+
+def test_estimates_of_the_time_between_large_key_frames_are_no_thin_link() -> None:
+    estimate = LinkEstimate()
+    now_s = 100.0
+    for step in range(400):
+        now_s += STEP_S
+        sent = 150_000 if step % 50 == 0 else 2_500  # a key frame in ten seconds is 100 kbit/s else
+        estimate.wanted_bytes += sent
+        estimate.sent_bytes += sent
+        lost_time = step % 50 in (3, 13, 40)
+        estimate.receiver_limit(85_000.0 if lost_time else 100_000.0 + 1_000 * (step % 50), now_s)
+        estimate.blocks([ReportBlock(SSRC, 0, 0, 10 * step, 0, 0, 0)], now_s)
+        assert estimate.limit_bps is None
 
 
 def test_a_first_estimate_far_below_what_is_sent_is_believed() -> None:
@@ -154,6 +181,35 @@ def test_heavy_loss_is_a_thin_link_and_light_loss_is_repaired(loss: float, is_th
     assert link is not None
     assert link.is_thin == is_thin
     assert link.fraction_lost == pytest.approx(loss, abs=0.02)
+
+
+def test_nothing_is_learned_while_nothing_is_sent() -> None:
+    receiver = wide()
+    receiver.capacity_bps = 700_000.0
+    receiver.run(3)
+    limit_bps = receiver.estimate.limit_bps
+    assert limit_bps is not None
+    for _ in range(50):  # the tail of a long group is left out
+        receiver.now_s += STEP_S
+        receiver.estimate.wanted_bytes += round(WANTED_BPS * STEP_S / 8)
+        receiver.estimate.blocks([receiver.block()], receiver.now_s)
+    assert receiver.estimate.limit_bps is not None
+    assert receiver.estimate.limit_bps < 1.3 * limit_bps
+
+
+def test_loss_that_a_limit_has_answered_is_not_answered_twice() -> None:
+    receiver = wide(estimates=False)
+    estimate = receiver.estimate
+    receiver.loss = 0.4
+    while estimate.limit_bps is None:
+        receiver.step()
+    limit_bps = estimate.limit_bps
+    receiver.loss, receiver.capacity_bps = 0.0, float("inf")
+    receiver._lost += 100  # sent before, reported after
+    receiver.now_s += 0.9
+    estimate.blocks([receiver.block()], receiver.now_s)
+    receiver.run(1.5)
+    assert estimate.limit_bps is None or estimate.limit_bps >= limit_bps
 
 
 def test_loss_of_a_few_packets_says_nothing() -> None:

@@ -24,14 +24,14 @@ class Pictures:
         self.meter = LinkMeter(self.changes.append, clock=lambda: self.loop.time() + self.skipped_s)
         self.left: list[tuple[int, int]] = []
 
-    def picture(self, number: int, *, is_key: bool = False, size_bytes: int = PICTURE_BYTES) -> None:
+    def picture(self, number: int, *, is_key: bool = False, size_bytes: int = PICTURE_BYTES) -> bool:
         def leave(max_packets: int) -> Iterator[None]:
             packets = -(-size_bytes // 1200)
             for first in range(0, packets, max_packets):
                 self.left.append((number, min(max_packets, packets - first)))
                 yield
 
-        self.meter.depart("a", leave, size_bytes, is_key=is_key)
+        return self.meter.depart("a", leave, size_bytes, is_key=is_key)
 
     def pass_time(self, seconds: float, *, wanted_bps: float = WANTED_BPS) -> None:
         """Everything that was wanted was sent."""
@@ -97,6 +97,17 @@ async def test_the_tail_of_a_group_is_left_out_and_counted() -> None:
         assert pictures.meter.thinned_pictures("b") == 0
 
 
+async def test_a_key_frame_is_welcome_once_a_cut_group_has_left() -> None:
+    async with thin(400_000.0) as pictures:
+        assert not any(pictures.picture(number, is_key=number == 0) for number in range(20))
+        await pictures.until_left(8)
+        pictures.skipped_s += 2.0
+        async with asyncio.timeout(5):
+            while not pictures.picture(20):
+                await asyncio.sleep(0.005)
+        assert not pictures.picture(21, is_key=True)
+
+
 async def test_what_waits_goes_at_once_when_the_link_is_wide_again_and_the_cut_group_stays_cut() -> None:
     async with thin(400_000.0) as pictures:
         for number in range(20):
@@ -104,7 +115,7 @@ async def test_what_waits_goes_at_once_when_the_link_is_wide_again_and_the_cut_g
         pictures.become_wide()
         assert [number for number, _ in pictures.left] == [0, 0, 0, 0, 0, *range(1, 9)]
         assert pictures.meter.is_thinning
-        pictures.picture(20)
+        assert pictures.picture(20)
         pictures.picture(21, is_key=True)
         assert pictures.left[-1] == (21, 5)
         assert not pictures.meter.is_thinning

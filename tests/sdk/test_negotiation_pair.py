@@ -233,6 +233,20 @@ class TwoSides(RuleBasedStateMachine):
             assert all(side.core.recovery.is_connected for side in self.sides)
 
 
+def test_an_offer_that_waits_too_long_is_sent_again_while_a_restart_waits_for_its_answer() -> None:
+    """Both became due while nothing could be said."""
+    sides = TwoSides()
+    sides.join(polite_tracks=1, impolite_tracks=1, trickling="y", takes_back="y")
+    sides.finish_creating(polite=True)
+    sides.deliver_one(polite=True)
+    sides.finish_creating(polite=False)
+    sides.lose_signalling_for_a_while(away_s=10.0, polite=False)
+    offered = sides.impolite.offers
+    sides.wait(5.0)
+    assert sides.impolite.offers == offered + 1
+    sides.teardown()
+
+
 TestTwoSides = TwoSides.TestCase
 TestTwoSides.settings = settings(
     max_examples=150, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)

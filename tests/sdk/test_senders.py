@@ -11,6 +11,7 @@ from metered_realtime import aiortc_adapter
 from metered_realtime.description import Section, SessionFacts
 from metered_realtime.local_media import LocalMedia, LocalTrack
 from metered_realtime.media.encoded import EncodedVideoSource
+from metered_realtime.media.encoded_choice import EncodedVideoChoice
 from metered_realtime.senders import MAX_IDLE, Senders
 from tests.sdk.media.tracks import Scripted
 
@@ -89,6 +90,18 @@ async def test_a_replacement_goes_behind_the_same_section_where_the_codec_fits()
     assert [each.local for each in senders] == [new]
     assert not senders.replace(new, local(camera))
     assert not senders.replace(old, new)
+    senders.stop()
+
+
+async def test_a_section_of_several_codecs_is_for_tracks_of_the_same_several() -> None:
+    def choice() -> EncodedVideoChoice:
+        return EncodedVideoChoice([EncodedVideoSource(), EncodedVideoSource(mime_type="video/H265")])
+
+    senders, old, new = Senders(), local(choice()), local(choice())
+    senders.sync([old])
+    assert not senders.replace(old, local(EncodedVideoSource())), "the other side may have taken H.265 alone"
+    assert not senders.replace(old, local(Scripted("video"))), "nothing here encodes H.265"
+    assert senders.replace(old, new)
     senders.stop()
 
 

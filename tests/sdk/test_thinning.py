@@ -57,6 +57,33 @@ def test_one_stream_that_is_cut_does_not_cut_another() -> None:
     assert not queue.push("a", "tail", 1, is_key=False, rate_bps=RATE_BPS, now_s=0.5)
 
 
+def test_two_cameras_with_groups_of_one_length_both_get_through() -> None:
+    queue: ThinQueue[tuple[str, bool]] = ThinQueue()
+    left = []
+    for tick in range(50 * 20):  # a group of each in two seconds, the second 0.6 s after the first
+        now_s = tick / 25
+        for stream, start in (("a", 0), ("b", 15)):
+            is_key = tick % 50 == start
+            if tick >= start:
+                size = 2000 if is_key else 1000
+                queue.push(stream, (stream, is_key), size, is_key=is_key, rate_bps=RATE_BPS, now_s=now_s)
+        while (item := queue.pop(RATE_BPS, now_s)) is not None:
+            left.append(item)
+    keys = {stream: left.count((stream, True)) for stream in "ab"}
+    assert min(keys.values()) >= 19
+    tails = {stream: left.count((stream, False)) for stream in "ab"}
+    assert min(tails.values()) > 0.3 * max(tails.values())
+
+
+def test_a_camera_that_sends_nothing_takes_no_share() -> None:
+    queue = filled(1000)
+    queue.pop_any()
+    queue.push("b", "b", 1000, is_key=True, rate_bps=RATE_BPS, now_s=10.0)
+    queue.pop_any()
+    taken = [queue.push("b", "b", 1000, is_key=False, rate_bps=RATE_BPS, now_s=10.0) for _ in range(20)]
+    assert sum(taken) == 11
+
+
 def test_what_else_the_link_was_given_counts() -> None:
     queue = filled(100)
     queue.charge(5000, RATE_BPS, 0.0)

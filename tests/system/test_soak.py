@@ -37,6 +37,12 @@ def verdict(samples: list[Sample], tally: Tally | None = None) -> tuple[str, ...
 
 def test_warm_up_and_load_are_no_growth() -> None:
     assert verdict(hour()) == ()
+    tally = Tally(320, 160)
+    tally.take(said(pictures=90, lost=2), 5.0)
+    idle = hour()[0]
+    for samples, is_long in ((hour(), True), (hour()[:8], False)):
+        found = judge(samples, tally, empty_before=idle, empty_after=idle)
+        assert (found.is_growth_judged, found.pictures, found.lost) == (is_long, 90, 2)
 
 
 def test_growth_is_a_fault() -> None:
@@ -68,7 +74,8 @@ def test_every_viewer_is_judged_by_what_it_asked_for(fields: dict[str, object], 
 def test_lost_pictures_are_counted_by_the_time_between_two() -> None:
     assert lost_between(None, 5) == 0
     assert [lost_between(0, steps * PERIOD_90K) for steps in (0, 1, 2, 5)] == [0, 0, 1, 4]
-    assert lost_between(0, 200 * PERIOD_90K) == 0, "the camera was opened anew"
+    assert lost_between(0, 31 * PERIOD_90K) == 30, "a whole group of pictures"
+    assert lost_between(0, 200 * PERIOD_90K) == 0, "another clock"
 
 
 @pytest.mark.system

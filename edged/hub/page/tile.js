@@ -39,6 +39,7 @@ export class Tile {
   #framesBefore = 0;
   #framesPerSecond = 0;
   #newFrameAt = 0;
+  #liveAt = -Infinity;
   #onFirstFrame;
 
   constructor(camera, onFirstFrame, onClick) {
@@ -123,6 +124,7 @@ export class Tile {
   announce(message) {
     const quality = message.quality === "sub" ? "sub" : "main";
     if (quality === "sub" && TROUBLE.has(message.state)) this.#subTroubleAt = performance.now();
+    if (message.state === "live" && this.#announced.get(quality)?.state !== "live") this.#liveAt = performance.now();
     this.#announced.set(quality, { state: message.state, reason: text(message.reason, 300) });
     this.show(performance.now());
   }
@@ -190,7 +192,8 @@ export class Tile {
     if (isMoving) return { state: "live", reason: "" };
     if (this.connectionState === "reconnecting") return { state: "connecting", reason: "the connection broke, making a new one" };
     if (!this.#video.videoWidth) return { state: "connecting", reason: reason || "waiting for the first picture" };
-    if (state === "connecting") return { state, reason: reason || "waiting for the next picture" };
+    const isBackSoon = state === "connecting" || now - this.#liveAt <= STALLED_AFTER_MS;
+    if (isBackSoon) return { state: "connecting", reason: reason || "waiting for the next picture" };
     return { state: "lost", reason: `no new picture for ${Math.round(still / 1000)} s` };
   }
 

@@ -24,8 +24,6 @@ AWAITED_KEY_INTERVAL_S = 3.0
 
 # A restarted source continues at least this much later: two pictures never share a timestamp across it.
 _MIN_GAP_90K = CLOCK_RATE // 30
-# A newcomer to a group older than this gets a new key frame where the source can make one.
-_OLD_GROUP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +66,8 @@ class EncodedVideoSource(MediaStreamTrack):
     key frame: for a source that can make one. Where it returns False, and without it, such a receiver is sent the kept
     group of pictures again. It is called as well when a receiver on a thin link waits for a key frame, and the last is
     three seconds old.
+    `new_group_after_s`: a newcomer to a group older than that has a key frame asked for, for a shorter way to what is
+    live. Every receiver pays for it: more, where key frames are large.
     Raises ValueError for another `mime_type`.
     """
 
@@ -80,6 +80,7 @@ class EncodedVideoSource(MediaStreamTrack):
         id: str | None = None,  # noqa: A002 - the name the track has in WebRTC
         mime_type: str = "video/H264",
         max_gop_bytes: int = DEFAULT_MAX_BYTES,
+        new_group_after_s: float = 1.0,
         on_demand: Callable[[bool], None] | None = None,
         on_key_frame_wanted: Callable[[], bool | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -92,6 +93,7 @@ class EncodedVideoSource(MediaStreamTrack):
         self._given_id = id
         self._on_demand = on_demand
         self._on_key_frame_wanted = on_key_frame_wanted
+        self._new_group_after_s = new_group_after_s
         self._clock = clock
         self._ring: GopRing[SharedUnit] = GopRing(max_bytes=max_gop_bytes)
         self._readers: set[EncodedReader] = set()
@@ -227,7 +229,7 @@ class EncodedVideoSource(MediaStreamTrack):
         self._readers.add(reader)
         if len(self._readers) == 1 and self._on_demand is not None:
             self._on_demand(True)
-        elif not len(self._ring) or self._clock() - (self._last_key_s or 0.0) > _OLD_GROUP_S:
+        elif not len(self._ring) or self._clock() - (self._last_key_s or 0.0) > self._new_group_after_s:
             self.request_key_frame()
         return self._ring.snapshot()
 

@@ -8,6 +8,7 @@ Prints the pixel format that gave a key frame which can be decoded, and ends wit
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 from typing import Any
 
@@ -22,6 +23,8 @@ _SIZE = (640, 480)
 _FPS = 30
 # Encoders of hardware hold some pictures back.
 _PICTURES = 32
+# Nobody waits any more, and whoever started it may be gone.
+_END_S = 30
 
 
 def tried(encoder: str) -> str:
@@ -57,6 +60,13 @@ def _encode_and_decode(encoder: str, pixel_format: str) -> None:
     raise ValueError(f"it took {_PICTURES} pictures and gave none that can be decoded")
 
 
+def end_after(seconds: int) -> None:
+    """Have the kernel end this process then, whatever it hangs in. Not on Windows."""
+    if hasattr(signal, "alarm"):
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(seconds)
+
+
 def main() -> int:
     """Try the encoder that is named."""
     try:
@@ -76,4 +86,5 @@ def _say(reason: str) -> int:
 
 
 if __name__ == "__main__":
+    end_after(_END_S)
     sys.exit(main())

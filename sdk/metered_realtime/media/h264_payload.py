@@ -40,7 +40,7 @@ class Depacketizer:
             return self._take_fragment(payload)
         nals = self.flush()
         if kind == h264.NAL_STAP_A:
-            for nal in _split_aggregate(payload):
+            for nal in split_aggregate(payload, header_bytes=1):
                 nals += self._without_start_codes(nal)
         elif kind < h264.NAL_STAP_A:
             nals += self._without_start_codes(payload)
@@ -70,13 +70,16 @@ class Depacketizer:
             self._fragment.append(bytes((payload[0] & 0xE0 | header & 0x1F,)))
         elif not self._fragment:
             return nals  # its beginning was lost, or dropped
-        self._fragment.append(payload[2:])
-        self._fragment_bytes += len(payload)
-        if self._fragment_bytes > self._max_bytes or len(self._fragment) > _MAX_FRAGMENTS:
-            raise RunawayError(f"a unit grows beyond {self._max_bytes} bytes or {_MAX_FRAGMENTS} pieces")
+        self._add_piece(payload[2:])
         if header & _FU_END:
             nals += self._complete()
         return nals
+
+    def _add_piece(self, piece: bytes) -> None:
+        self._fragment.append(piece)
+        self._fragment_bytes += len(piece)
+        if self._fragment_bytes > self._max_bytes or len(self._fragment) > _MAX_FRAGMENTS:
+            raise RunawayError(f"a unit grows beyond {self._max_bytes} bytes or {_MAX_FRAGMENTS} pieces")
 
     def _complete(self) -> list[bytes]:
         nal = b"".join(self._fragment)
@@ -93,9 +96,10 @@ class Depacketizer:
         return nals
 
 
-def _split_aggregate(payload: bytes) -> list[bytes]:
+def split_aggregate(payload: bytes, *, header_bytes: int) -> list[bytes]:
+    """Return the units behind the header, each of which comes behind its size. Raises PayloadError."""
     nals: list[bytes] = []
-    position = 1
+    position = header_bytes
     while position + 2 <= len(payload):
         size = int.from_bytes(payload[position : position + 2])
         position += 2

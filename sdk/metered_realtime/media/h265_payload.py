@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metered_realtime.media.h264_payload import Depacketizer, PayloadError, RunawayError
+from metered_realtime.media.h264_payload import Depacketizer, PayloadError, split_aggregate
 from metered_realtime.media.h265 import HEADER_BYTES, NAL_AP, NAL_FU, nal_type
 
 _FU_START = 0x80
@@ -26,7 +26,7 @@ class H265Depacketizer(Depacketizer):
             return self._take_fragment(payload)
         nals = self.flush()
         if kind == NAL_AP:
-            for nal in _split_aggregate(payload):
+            for nal in split_aggregate(payload, header_bytes=HEADER_BYTES):
                 nals += self._without_start_codes(nal)
         elif kind < NAL_AP:
             nals += self._without_start_codes(payload)
@@ -44,20 +44,5 @@ class H265Depacketizer(Depacketizer):
             self._fragment.append(bytes((payload[0] & 0x81 | (header & 0x3F) << 1, payload[1])))
         elif not self._fragment:
             return nals  # its beginning was lost, or dropped
-        self._fragment.append(payload[HEADER_BYTES + 1 :])
-        self._fragment_bytes += len(payload)
-        if self._fragment_bytes > self._max_bytes:
-            raise RunawayError(f"a unit grows beyond {self._max_bytes} bytes")
+        self._add_piece(payload[HEADER_BYTES + 1 :])
         return nals + self._complete() if header & _FU_END else nals
-
-
-def _split_aggregate(payload: bytes) -> list[bytes]:
-    nals: list[bytes] = []
-    rest = payload[HEADER_BYTES:]
-    while len(rest) >= 2:
-        size = int.from_bytes(rest[:2])
-        if not size or size + 2 > len(rest):
-            raise PayloadError("an aggregation packet is cut short")
-        nals.append(rest[2 : 2 + size])
-        rest = rest[2 + size :]
-    return nals

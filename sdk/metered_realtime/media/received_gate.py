@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +15,7 @@ from metered_realtime.media.h264 import NAL_IDR, NAL_SEI, is_exact_recovery_poin
 
 # What may wait for the decoder thread; a decoder that is slower loses up to the next key frame.
 MAX_QUEUED = {"video": 60, "audio": 100}
+MAX_QUEUED_BYTES = 8 * 1024 * 1024
 
 
 class DecoderGate:
@@ -31,9 +32,12 @@ class DecoderGate:
         self._want_key_frame = want_key_frame
         self._clock = clock
         self._queue: queue.Queue[Any] = queue.Queue()
+        # One is written in the loop, the other in the thread: neither needs a lock.
+        self._put_bytes = self._taken_bytes = 0
         self._is_open = True
         self._waits_for_key = False
-        self._group: deque[Any] = deque(maxlen=MAX_QUEUED[kind])
+        self._group: list[Any] = []
+        self._group_bytes = 0
         self.encoded: EncodedVideoSource | None = None
         self.codec_known = asyncio.Event()
         self.dropped = 0
@@ -46,7 +50,7 @@ class DecoderGate:
         if self._group:
             self._waits_for_key = False
             for task in self._group:
-                self._queue.put(task)
+                self._enqueue(task)
             self._group.clear()
         else:
             self._want_key_frame()
@@ -77,8 +81,8 @@ class DecoderGate:
             self._queue.put(None)
             return
         if self._kind != "video":
-            if self._queue.qsize() < MAX_QUEUED[self._kind]:
-                self._queue.put(task)
+            if not self._is_full():
+                self._enqueue(task)
             else:
                 self.dropped += 1
             return
@@ -92,24 +96,36 @@ class DecoderGate:
 
     def get(self) -> Any:
         """Wait for what is to be decoded next."""
-        return self._queue.get()
+        task = self._queue.get()
+        if task is not None:
+            self._taken_bytes += len(task[1].data)
+        return task
+
+    def _is_full(self) -> bool:
+        waiting_bytes = self._put_bytes - self._taken_bytes
+        return self._queue.qsize() >= MAX_QUEUED[self._kind] or waiting_bytes >= MAX_QUEUED_BYTES
+
+    def _enqueue(self, task: Any) -> None:
+        self._put_bytes += len(task[1].data)
+        self._queue.put(task)
 
     def _decode(self, task: Any, *, is_key: bool) -> None:
-        if self._queue.qsize() >= MAX_QUEUED["video"] and not self._waits_for_key:
+        if self._is_full() and not self._waits_for_key:
             self._waits_for_key = True
             self._want_key_frame()
         if self._waits_for_key and not is_key:
             self.dropped += 1
             return
         self._waits_for_key = False
-        self._queue.put(task)
+        self._enqueue(task)
 
     def _keep(self, task: Any, *, is_key: bool) -> None:
-        if is_key:
-            self._group.clear()
-        elif not self._group or len(self._group) == self._group.maxlen:
+        is_whole = len(self._group) < MAX_QUEUED["video"] and self._group_bytes < MAX_QUEUED_BYTES
+        if is_key or not is_whole:
             self._group.clear()  # half a group cannot be decoded
+        if not is_key and not self._group:
             return
+        self._group_bytes = len(task[1].data) + (self._group_bytes if self._group else 0)
         self._group.append(task)
 
     def _offer_encoded(self, mime_type: str, unit: AccessUnit) -> None:
@@ -125,8 +141,9 @@ class DecoderGate:
         self.encoded.push(unit)
 
     def _drain(self) -> None:
-        while not self._queue.empty():
-            self._queue.get_nowait()
+        with contextlib.suppress(queue.Empty):  # the thread takes as well
+            while True:
+                self._queue.get_nowait()
 
 
 def _is_key(codec_name: str, data: bytes) -> bool:

@@ -56,8 +56,10 @@ class RtspConnection(asyncio.Protocol):
         here, there = (self._transport.get_extra_info(name) for name in ("sockname", "peername"))
         return str(here[0]) if here else "", str(there[0]) if there else ""
 
-    async def request(self, method: str, uri: str, headers: Mapping[str, str]) -> RtspResponse:
-        """Send a request and wait for its answer; the caller limits the time. Raises RtspError."""
+    async def request(
+        self, method: str, uri: str, headers: Mapping[str, str], *, timeout_s: float | None = None
+    ) -> RtspResponse:
+        """Send a request and wait for its answer. Raises RtspError, and TimeoutError."""
         if self._error is not None:
             raise self._error
         if self._transport is None or len(self._pending) >= _MAX_PENDING:
@@ -65,15 +67,22 @@ class RtspConnection(asyncio.Protocol):
         self._unasked = 0
         self._cseq += 1
         cseq = self._cseq
-        answer: asyncio.Future[RtspResponse] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[RtspResponse] = loop.create_future()
         self._pending[cseq] = answer
+        # Not `wait_for`: in Python 3.11 it forgets a cancellation that meets the answer; whoever cancelled waits on.
+        timer = None if timeout_s is None else loop.call_later(timeout_s, _too_late, answer)
         try:
             self._transport.write(encode_request(method, uri, cseq, headers))
             return await answer
         except ValueError as error:
             raise RtspProtocolError(f"the camera at {self._address} gave an address that cannot be used") from error
         finally:
+            if timer is not None:
+                timer.cancel()
             self._pending.pop(cseq, None)
+            if answer.done() and not answer.cancelled():
+                answer.exception()  # who was cancelled does not look at it
 
     async def close(self, *, within_s: float) -> None:
         """Close and wait until it is closed; what cannot be sent by then is dropped."""
@@ -167,3 +176,8 @@ class RtspConnection(asyncio.Protocol):
                 answer.set_exception(error)
         if tell:
             self._on_end(error)
+
+
+def _too_late(answer: asyncio.Future[RtspResponse]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())

@@ -88,8 +88,7 @@ class RtspDialogue:
         if self._login is not None and (authorization := self._login.authorization(method, uri)):
             headers["Authorization"] = authorization
         try:
-            # Not asyncio.timeout: TEARDOWN is sent while we are being cancelled.
-            return await asyncio.wait_for(self._connection.request(method, uri, headers), self._timeout_s)
+            return await self._connection.request(method, uri, headers, timeout_s=self._timeout_s)
         except TimeoutError:
             raise RtspTimeoutError(
                 f"the camera at {self._url.address} did not answer {method} within {self._timeout_s:g} s"

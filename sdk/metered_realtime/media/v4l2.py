@@ -26,7 +26,7 @@ _BUF_FLAG_TIMESTAMP_MONOTONIC = 0x0000_2000
 FRMSIZE_DISCRETE = 1
 _FRMIVAL_DISCRETE = 1
 
-_WRITE, _READ = 1, 2
+WRITE, READ = 1, 2
 _LONG = struct.calcsize("@l")
 
 _CAPABILITY = struct.Struct("@16s32s32s6I")
@@ -38,40 +38,24 @@ _PARM = struct.Struct("@11I160x")
 _FRMSIZE = struct.Struct("@11I")
 _FRMIVAL = struct.Struct("@13I")
 _INT = struct.Struct("@i")
-_CONTROL = struct.Struct("@Ii")
-_QUERY = struct.Struct("@2I32s4iI2I")
-
-# linux/v4l2-controls.h: what an encoder inside a camera can be asked.
-CID_B_FRAMES = 0x0099_09CA
-CID_GOP_SIZE = 0x0099_09CB
-CID_BITRATE = 0x0099_09CF
-CID_REPEAT_SEQUENCE_HEADER = 0x0099_09E2
-CID_FORCE_KEY_FRAME = 0x0099_09E5
-CID_H264_I_PERIOD = 0x0099_0A66
-
-CONTROL_KINDS = {1: "number", 2: "switch", 3: "menu", 4: "button", 9: "menu"}
-_CONTROL_NEXT = 0x8000_0000
-_CONTROL_DISABLED = 0x0001
 
 
-def _ioctl(direction: int, number: int, size: int) -> int:
+def ioctl_number(direction: int, number: int, size: int) -> int:
+    """Return the request number of one call: `READ`, `WRITE` or both, its number, and the size of its structure."""
     return direction << 30 | size << 16 | ord("V") << 8 | number
 
 
-VIDIOC_QUERYCAP = _ioctl(_READ, 0, _CAPABILITY.size)
-VIDIOC_ENUM_FMT = _ioctl(_READ | _WRITE, 2, _FMTDESC.size)
-VIDIOC_S_FMT = _ioctl(_READ | _WRITE, 5, _FORMAT.size)
-VIDIOC_REQBUFS = _ioctl(_READ | _WRITE, 8, _REQUEST.size)
-VIDIOC_QUERYBUF = _ioctl(_READ | _WRITE, 9, _BUFFER.size)
-VIDIOC_QBUF = _ioctl(_READ | _WRITE, 15, _BUFFER.size)
-VIDIOC_DQBUF = _ioctl(_READ | _WRITE, 17, _BUFFER.size)
-VIDIOC_STREAMON = _ioctl(_WRITE, 18, _INT.size)
-VIDIOC_G_CTRL = _ioctl(_READ | _WRITE, 27, _CONTROL.size)
-VIDIOC_S_CTRL = _ioctl(_READ | _WRITE, 28, _CONTROL.size)
-VIDIOC_QUERYCTRL = _ioctl(_READ | _WRITE, 36, _QUERY.size)
-VIDIOC_S_PARM = _ioctl(_READ | _WRITE, 22, _PARM.size)
-VIDIOC_ENUM_FRAMESIZES = _ioctl(_READ | _WRITE, 74, _FRMSIZE.size)
-VIDIOC_ENUM_FRAMEINTERVALS = _ioctl(_READ | _WRITE, 75, _FRMIVAL.size)
+VIDIOC_QUERYCAP = ioctl_number(READ, 0, _CAPABILITY.size)
+VIDIOC_ENUM_FMT = ioctl_number(READ | WRITE, 2, _FMTDESC.size)
+VIDIOC_S_FMT = ioctl_number(READ | WRITE, 5, _FORMAT.size)
+VIDIOC_REQBUFS = ioctl_number(READ | WRITE, 8, _REQUEST.size)
+VIDIOC_QUERYBUF = ioctl_number(READ | WRITE, 9, _BUFFER.size)
+VIDIOC_QBUF = ioctl_number(READ | WRITE, 15, _BUFFER.size)
+VIDIOC_DQBUF = ioctl_number(READ | WRITE, 17, _BUFFER.size)
+VIDIOC_STREAMON = ioctl_number(WRITE, 18, _INT.size)
+VIDIOC_S_PARM = ioctl_number(READ | WRITE, 22, _PARM.size)
+VIDIOC_ENUM_FRAMESIZES = ioctl_number(READ | WRITE, 74, _FRMSIZE.size)
+VIDIOC_ENUM_FRAMEINTERVALS = ioctl_number(READ | WRITE, 75, _FRMIVAL.size)
 
 
 def fourcc_number(name: str) -> int:
@@ -145,25 +129,6 @@ class SizeRange:
     step_height: int
 
 
-@dataclass(frozen=True, slots=True)
-class ControlRange:
-    """What a control takes. `kind` is one of `CONTROL_KINDS`' values, or empty for one that is no use here."""
-
-    id: int
-    name: str
-    kind: str
-    minimum: int
-    maximum: int
-    step: int
-    default: int
-
-    @property
-    def key(self) -> str:
-        """The name as one word: "exposure_time_absolute"."""
-        letters = (letter.lower() if letter.isalnum() else " " for letter in self.name)
-        return "_".join("".join(letters).split())
-
-
 def empty_capability() -> bytearray:
     """Return room for QUERYCAP."""
     return bytearray(_CAPABILITY.size)
@@ -172,7 +137,9 @@ def empty_capability() -> bytearray:
 def read_capability(data: bytes | bytearray) -> Capability:
     """Read the answer to QUERYCAP."""
     driver, card, bus, _, caps, device_caps, *_ = _CAPABILITY.unpack(data)
-    return Capability(_text(driver), _text(card), _text(bus), device_caps if caps & CAP_DEVICE_CAPS else caps)
+    return Capability(
+        shown_text(driver), shown_text(card), shown_text(bus), device_caps if caps & CAP_DEVICE_CAPS else caps
+    )
 
 
 def format_question(index: int, kind: int = BUF_TYPE_VIDEO_CAPTURE) -> bytearray:
@@ -254,28 +221,6 @@ def read_buffer(data: bytes | bytearray) -> Buffer:
     return Buffer(index, bytes_used, flags, stamp_s, values[_BUFFER_MEMORY + 1], values[_BUFFER_MEMORY + 2])
 
 
-def control_question(control_id: int, *, is_next: bool = False) -> bytearray:
-    """Ask QUERYCTRL for a control, or for the one after it."""
-    return bytearray(_QUERY.pack(control_id | (_CONTROL_NEXT if is_next else 0), 0, b"", 0, 0, 0, 0, 0, 0, 0))
-
-
-def read_control_range(data: bytes | bytearray) -> tuple[ControlRange, bool]:
-    """Read the answer to QUERYCTRL: the control, and whether it can be used now."""
-    number, kind, name, minimum, maximum, step, default, flags = _QUERY.unpack(data)[:8]
-    text, known = _text(name), CONTROL_KINDS.get(kind, "")
-    return ControlRange(number, text, known, minimum, maximum, step, default), not flags & _CONTROL_DISABLED
-
-
-def control(control_id: int, value: int = 0) -> bytearray:
-    """Name a control and its value for S_CTRL and G_CTRL. Raises struct.error for a value beyond 32 bits."""
-    return bytearray(_CONTROL.pack(control_id, value))
-
-
-def read_control(data: bytes | bytearray) -> int:
-    """Return the value in the answer to G_CTRL."""
-    return int(_CONTROL.unpack(data)[1])
-
-
 def stream_type() -> bytearray:
     """The argument of STREAMON."""
     return bytearray(_INT.pack(BUF_TYPE_VIDEO_CAPTURE))
@@ -286,6 +231,7 @@ _BUFFER_FIELDS = 23
 _BUFFER_MEMORY = 18
 
 
-def _text(raw: bytes) -> str:
+def shown_text(raw: bytes) -> str:
+    """Return a driver's words, without what cannot be printed."""
     text = raw.partition(b"\0")[0].decode("utf-8", "replace")
     return "".join(letter if letter.isprintable() else "?" for letter in text)

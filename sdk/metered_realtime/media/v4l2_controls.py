@@ -8,8 +8,22 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from metered_realtime.media import v4l2
 from metered_realtime.media.source_errors import SourceError
+from metered_realtime.media.v4l2_control_bytes import (
+    CID_B_FRAMES,
+    CID_BITRATE,
+    CID_GOP_SIZE,
+    CID_H264_I_PERIOD,
+    CID_REPEAT_SEQUENCE_HEADER,
+    VIDIOC_G_CTRL,
+    VIDIOC_QUERYCTRL,
+    VIDIOC_S_CTRL,
+    ControlRange,
+    control_question,
+    control_value,
+    read_control,
+    read_control_range,
+)
 from metered_realtime.media.v4l2_device import V4l2Device, V4l2System
 
 _BUTTON = "button"
@@ -23,7 +37,7 @@ class ControlError(SourceError):
 
 
 @dataclass(frozen=True, slots=True)
-class CameraControl(v4l2.ControlRange):
+class CameraControl(ControlRange):
     """One control; `value` is None where it cannot be read, as that of a button."""
 
     value: int | None
@@ -62,29 +76,29 @@ def suggest_encoding(
     """
     kernel = system if system is not None else V4l2System()
     wanted = {
-        v4l2.CID_B_FRAMES: 0,
-        v4l2.CID_GOP_SIZE: gop_pictures,
-        v4l2.CID_H264_I_PERIOD: gop_pictures,
-        v4l2.CID_BITRATE: bitrate_bps,
-        v4l2.CID_REPEAT_SEQUENCE_HEADER: 1,
+        CID_B_FRAMES: 0,
+        CID_GOP_SIZE: gop_pictures,
+        CID_H264_I_PERIOD: gop_pictures,
+        CID_BITRATE: bitrate_bps,
+        CID_REPEAT_SEQUENCE_HEADER: 1,
     }
     done: list[str] = []
     with V4l2Device(path, kernel) as device:
         for number, value in wanted.items():
-            question = v4l2.control_question(number)
+            question = control_question(number)
             with contextlib.suppress(OSError):
-                kernel.ioctl(device.fileno(), v4l2.VIDIOC_QUERYCTRL, question)
-                told, is_usable = v4l2.read_control_range(question)
+                kernel.ioctl(device.fileno(), VIDIOC_QUERYCTRL, question)
+                told, is_usable = read_control_range(question)
                 if is_usable:
                     within = min(max(value, told.minimum), told.maximum)
-                    kernel.ioctl(device.fileno(), v4l2.VIDIOC_S_CTRL, v4l2.control(number, within))
+                    kernel.ioctl(device.fileno(), VIDIOC_S_CTRL, control_value(number, within))
                     done.append(told.key)
     return tuple(done)
 
 
-def _set(kernel: V4l2System, fd: int, path: str, control: v4l2.ControlRange, value: int) -> None:
+def _set(kernel: V4l2System, fd: int, path: str, control: ControlRange, value: int) -> None:
     try:
-        kernel.ioctl(fd, v4l2.VIDIOC_S_CTRL, v4l2.control(control.id, value))
+        kernel.ioctl(fd, VIDIOC_S_CTRL, control_value(control.id, value))
     except (OSError, struct.error) as error:
         takes = f"it takes {control.minimum} to {control.maximum}"
         if isinstance(error, OSError) and error.errno not in (errno.EINVAL, errno.ERANGE):
@@ -92,15 +106,15 @@ def _set(kernel: V4l2System, fd: int, path: str, control: v4l2.ControlRange, val
         raise ControlError(f"the camera {path} does not set {control.key} to {value}: {takes}") from None
 
 
-def _controls(kernel: V4l2System, fd: int) -> Iterator[v4l2.ControlRange]:
+def _controls(kernel: V4l2System, fd: int) -> Iterator[ControlRange]:
     after = 0
     for _ in range(_MAX_CONTROLS):
-        answer = v4l2.control_question(after, is_next=True)
+        answer = control_question(after, is_next=True)
         try:
-            kernel.ioctl(fd, v4l2.VIDIOC_QUERYCTRL, answer)
+            kernel.ioctl(fd, VIDIOC_QUERYCTRL, answer)
         except OSError:
             return
-        told, is_usable = v4l2.read_control_range(answer)
+        told, is_usable = read_control_range(answer)
         if told.id <= after:
             return
         after = told.id
@@ -109,9 +123,9 @@ def _controls(kernel: V4l2System, fd: int) -> Iterator[v4l2.ControlRange]:
 
 
 def _value(kernel: V4l2System, fd: int, number: int) -> int | None:
-    answer = v4l2.control(number)
+    answer = control_value(number)
     try:
-        kernel.ioctl(fd, v4l2.VIDIOC_G_CTRL, answer)
+        kernel.ioctl(fd, VIDIOC_G_CTRL, answer)
     except OSError:
         return None
-    return v4l2.read_control(answer)
+    return read_control(answer)

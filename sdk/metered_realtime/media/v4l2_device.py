@@ -21,6 +21,14 @@ from metered_realtime.media.source_errors import (
     SourceLostError,
     SourceNotFoundError,
 )
+from metered_realtime.media.v4l2_control_bytes import (
+    CID_FORCE_KEY_FRAME,
+    VIDIOC_QUERYCTRL,
+    VIDIOC_S_CTRL,
+    control_question,
+    control_value,
+    read_control_range,
+)
 from metered_realtime.media.v4l2_formats import CameraMode, nearest_size
 
 _BUFFERS = 4
@@ -131,12 +139,12 @@ class V4l2Device:
     @property
     def makes_key_frames(self) -> bool:
         """Whether its own encoder can be told to make a key frame now."""
-        answer = v4l2.control_question(v4l2.CID_FORCE_KEY_FRAME)
-        return self._try(v4l2.VIDIOC_QUERYCTRL, answer) and v4l2.read_control_range(answer)[1]
+        answer = control_question(CID_FORCE_KEY_FRAME)
+        return self._try(VIDIOC_QUERYCTRL, answer) and read_control_range(answer)[1]
 
     def force_key_frame(self) -> bool:
         """Let the next picture be one that needs no other; False where it does not."""
-        return self._try(v4l2.VIDIOC_S_CTRL, v4l2.control(v4l2.CID_FORCE_KEY_FRAME, 1))
+        return self._try(VIDIOC_S_CTRL, control_value(CID_FORCE_KEY_FRAME, 1))
 
     def start(self) -> None:
         """Map its buffers and let it fill them."""

@@ -52,6 +52,11 @@ class VideoEncoder:
         """The encoder in use."""
         return str(self._codec.name) if self._codec is not None else None
 
+    @property
+    def trying(self) -> str | None:
+        """The encoder in use, or being opened; None while none has been chosen."""
+        return self._rungs[0].encoder if self._rungs else None
+
     def encode(self, frame: av.VideoFrame, pts_90k: int, *, force_key: bool = False) -> list[AccessUnit]:
         """Return what the encoder has ready, which is one unit per frame unless it holds frames back.
 

@@ -7,17 +7,21 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import av
 
 from metered_realtime.media.access_unit import AccessUnit
+from metered_realtime.media.hardware_encoders import HARDWARE
+from metered_realtime.media.taken import taken_s
 from metered_realtime.media.timeline import VIDEO_RATE, Timeline, to_ticks
 from metered_realtime.media.video_encoder import VideoEncoder
-from metered_realtime.media.video_settings import EncoderSettings
+from metered_realtime.media.video_settings import SOFTWARE_ENCODERS, EncoderSettings
 
 # How often a thread without work looks whether there still is an event loop to work for.
 _IDLE_CHECK_S = 0.5
+# A driver that keeps one picture for so long does not come back.
+_HANGS_S = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +40,8 @@ class EncoderCounts:
 class VideoEncoderThread:
     """Encodes from `start()` until `stop()`, which does not wait; `deliver` is called in the event loop.
 
-    `offer` may be called from any thread, by one at a time.
+    `offer` may be called from any thread, by one at a time. A thread that hangs in a driver is left behind, and another
+    one goes on by software.
     """
 
     def __init__(
@@ -55,15 +60,21 @@ class VideoEncoderThread:
         self._clock = clock
         self._timeline = Timeline(VIDEO_RATE)
         self._changed = threading.Condition()
-        self._waiting: tuple[av.VideoFrame, int] | None = None
+        self._waiting: tuple[av.VideoFrame, int, float | None] | None = None
         self._last: av.VideoFrame | None = None
         self._key_wanted = True
+        self._encoder: VideoEncoder | None = None
+        self._pictures = 0
+        self._is_busy = False
+        # Since when the picture of that number is seen in an encoder of hardware.
+        self._held: tuple[int, float] | None = None
         self._is_stopped = False
         self._is_failing = False
 
     def start(self) -> None:
         """Begin to encode."""
-        threading.Thread(target=self._run, name="video encoder").start()
+        self._encoder = VideoEncoder(self._settings)
+        threading.Thread(target=self._run, args=(self._encoder,), name="video encoder").start()
 
     def offer(self, frame: av.VideoFrame) -> None:
         """Encode this next; a frame that still waits is dropped for it."""
@@ -71,8 +82,9 @@ class VideoEncoderThread:
         if frame.pts is not None and frame.time_base:
             ticks = to_ticks(frame.pts, frame.time_base.numerator, frame.time_base.denominator, VIDEO_RATE)
         with self._changed:
+            self._leave_one_that_hangs()
             self._counts.dropped += self._waiting is not None
-            self._waiting = (frame, self._timeline.place(ticks, self._clock()))
+            self._waiting = (frame, self._timeline.place(ticks, self._clock()), taken_s(frame))
             self._changed.notify()
 
     def request_key_frame(self) -> None:
@@ -87,28 +99,46 @@ class VideoEncoderThread:
             self._is_stopped = True
             self._changed.notify()
 
+    def _leave_one_that_hangs(self) -> None:
+        encoder = self._encoder.trying if self._encoder is not None and self._is_busy else None
+        if encoder is None or encoder in SOFTWARE_ENCODERS[self._settings.codec]:
+            self._held = None
+            return
+        now_s = self._clock()
+        if self._held is None or self._held[0] != self._pictures:
+            self._held = (self._pictures, now_s)
+        elif now_s - self._held[1] >= _HANGS_S:
+            _log.warning("the encoder %s hangs; another one is used instead", encoder)
+            HARDWARE.failed(encoder)
+            self._held, self._is_busy, self._key_wanted = None, False, True
+            self.start()
+
     # In the thread -------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        encoder = VideoEncoder(self._settings)
-        while (work := self._next()) is not None:
-            frame, pts_90k, force_key = work
+    def _run(self, encoder: VideoEncoder) -> None:
+        while (work := self._next(encoder)) is not None:
+            frame, pts_90k, at_s, force_key = work
             units = self._encode(encoder, frame, pts_90k, force_key=force_key)
+            if at_s is not None:
+                units = [replace(unit, taken_s=at_s) for unit in units]
             if units and not self._hand_over(units):
                 break
         encoder.close()
 
-    def _next(self) -> tuple[av.VideoFrame, int, bool] | None:
+    def _next(self, encoder: VideoEncoder) -> tuple[av.VideoFrame, int, float | None, bool] | None:
         with self._changed:
-            while not self._is_stopped:
+            while not self._is_stopped and self._encoder is encoder:
+                self._is_busy = False
                 if self._waiting is None and self._key_wanted and self._last is not None:
                     # Whoever needs a key frame has the last picture now, however long the next one takes.
-                    self._waiting = (self._last, self._timeline.place(None, self._clock()))
+                    self._waiting = (self._last, self._timeline.place(None, self._clock()), None)
                 if self._waiting is not None:
-                    (frame, pts_90k), self._waiting = self._waiting, None
+                    (frame, pts_90k, at_s), self._waiting = self._waiting, None
                     key_wanted, self._key_wanted = self._key_wanted, False
                     self._last = frame
-                    return frame, pts_90k, key_wanted
+                    self._is_busy = True
+                    self._pictures += 1
+                    return frame, pts_90k, at_s, key_wanted
                 self._changed.wait(_IDLE_CHECK_S)
                 if self._loop.is_closed() or not threading.main_thread().is_alive():
                     return None  # the program ended without stopping us
@@ -125,6 +155,8 @@ class VideoEncoderThread:
                 _log.warning("a picture cannot be encoded: %s", error)
             self._is_failing = True
             return []
+        if self._encoder is not encoder:
+            return []  # it was left behind
         self._is_failing = False
         self._counts.encoded += 1
         self._counts.encoder, self._counts.size = encoder.name, encoder.size

@@ -37,3 +37,17 @@ def film(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def sound(path: Path) -> Path:
+    """Write a film that has no pictures and return its path."""
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("aac", rate=48000)
+        for index in range(10):
+            frame = av.AudioFrame("fltp", "stereo", 1024)
+            for plane in frame.planes:
+                plane.update(bytes(plane.buffer_size))
+            frame.sample_rate, frame.pts = 48000, index * 1024
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path

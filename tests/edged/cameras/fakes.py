@@ -52,6 +52,9 @@ class FakePictures:
     def show(self, number: int, *, key: bool = True) -> None:
         self._items.put_nowait(AccessUnit(b"picture", number * 3000, key))
 
+    def give(self, unit: AccessUnit) -> None:
+        self._items.put_nowait(unit)
+
     def fail(self, error: Exception) -> None:
         self._items.put_nowait(error)
 
@@ -174,10 +177,15 @@ class FakeRemote:
         self.metadata = metadata
         self.chosen: list[list[MediaStream]] = []
         self.codecs: frozenset[str] = frozenset()
+        self.state = "connected"
         self._handlers: dict[type[Event], Callable[[Any], None]] = {}
 
     def on(self, kind: type[Event], handler: Callable[[Any], None]) -> None:
         self._handlers[kind] = handler
+
+    def move(self, state: Any) -> None:
+        before, self.state = self.state, state
+        self._handlers[StateChange](StateChange(before, state))
 
     def reset(self) -> None:
         self._handlers[ConnectionReset](ConnectionReset())

@@ -52,6 +52,17 @@ def test_newcomers_are_bounded() -> None:
     assert len(drain(news)) == MAX_NEWCOMERS
 
 
+def test_who_waits_already_can_be_told_more_however_many_wait() -> None:
+    news = Announcements(["yard"])
+    for number in range(MAX_NEWCOMERS):
+        news.arrived(f"p{number}")
+    news.tell("p1", "gate")
+    news.tell("beyond", "gate")
+    told = drain(news)
+    assert ("p1", "gate") in told
+    assert (news.refused, len(told)) == (1, MAX_NEWCOMERS + 1)
+
+
 class AnyNews(RuleBasedStateMachine):
     """Whoever listens knows the newest state of every camera once all is told."""
 

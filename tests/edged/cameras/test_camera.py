@@ -18,6 +18,8 @@ from metered_realtime.media.rtsp_errors import RtspAuthError, RtspConnectError, 
 from tests.edged.cameras.fakes import FakePictures, FakeSource, settings
 from tests.sdk.media.camera_process import CameraProcess
 from tests.sdk.media.camera_process import camera as rtsp_camera
+from tests.sdk.media.h265_samples import encoded
+from tests.sdk.media.pictures import BLUE, RED, is_near, solid
 
 REFUSED = RtspAuthError("the camera at 192.168.1.20:554 refused the login", login_given=True)
 
@@ -164,7 +166,38 @@ async def test_viewers_keep_their_session_over_a_lost_camera_and_go_on_with_a_ke
             ("lost", "the camera at 192.168.1.20:554 ended the connection"),
             ("live", ""),
         ]
+        told = [state for state, _ in watched.reports]
+        assert told == ["idle", "connecting", "live", "lost", "live"], "while it is tried again the reason stands"
         reader.stop()
+
+
+async def test_a_camera_that_is_set_to_h265_keeps_its_viewers_and_so_does_its_restart() -> None:
+    source = FakeSource()
+    async with running(source) as watched:
+        both, old = watched.camera.track.open_reader(), watched.camera.track.open_reader()
+        both.agree(("video/H264", "video/H265"))
+        old.agree(("video/H264",))
+        waiting = [asyncio.create_task(each.recv()) for each in (both, old)]
+        life = await source.life()
+        life.show(0)
+        assert [bytes(await packet) for packet in waiting] == [b"picture"] * 2
+        source.video = VideoDescription("H265", 64, 48, "Main", has_b_frames=False)
+        decoder: Any = av.CodecContext.create("h264", "r")
+        for colour in (RED, BLUE):
+            life.fail(RtspConnectError("the camera ended the connection"))
+            life = await source.life()
+            pictures = encoded([solid(colour)] * 10)
+            for unit in pictures:
+                life.give(unit)
+            assert bytes(await asyncio.wait_for(both.recv(), 5)) == pictures[0].data
+            frames: list[Any] = []
+            while not frames or not is_near(frames[-1], colour):
+                packet = await asyncio.wait_for(old.recv(), 10)
+                frames += decoder.decode(av.Packet(bytes(packet)))
+            for _ in pictures[1:]:
+                await asyncio.wait_for(both.recv(), 5)
+        both.stop()
+        old.stop()
 
 
 async def test_a_refused_login_is_one_warning_that_names_the_setting(caplog: pytest.LogCaptureFixture) -> None:

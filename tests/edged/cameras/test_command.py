@@ -106,3 +106,10 @@ async def test_endless_words_without_a_line_are_bounded() -> None:
         with pytest.raises(CameraError, match=r"ended with status 3: x+$") as told:
             await first(pictures, 1)
         assert len(str(told.value)) < 400
+
+
+async def test_a_login_inside_the_command_is_not_repeated_however_it_is_written() -> None:
+    command = "sh -c 'echo no entry for pa/ss >&2; exit 1' x rtsp://one rtsp://user:pa%2Fss@cam/1"
+    async with CommandPictures(command, timeout_s=5) as pictures:
+        with pytest.raises(CameraError, match=r"no entry for \*\*\*$"):
+            await anext(pictures.access_units())

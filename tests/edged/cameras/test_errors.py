@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import ssl
+
 import pytest
 
 from edged.cameras.errors import owner_error
@@ -52,3 +54,9 @@ def test_each_sentence_names_the_setting_to_change(error: RtspError, options: di
 def test_the_time_to_wait_is_kept() -> None:
     assert owner_error(REFUSED, settings()).retry_after_s == 60
     assert owner_error(RtspConnectError("gone"), settings()).retry_after_s is None
+
+
+def test_a_certificate_that_is_not_trusted_can_be_given() -> None:
+    error = RtspConnectError("the certificate is not accepted")
+    error.__cause__ = ssl.SSLCertVerificationError()
+    assert str(owner_error(error, settings())) == "the certificate is not accepted; or give it as tls_ca_file"

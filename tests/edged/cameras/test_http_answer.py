@@ -56,6 +56,7 @@ def test_an_answer_comes_in_pieces_of_any_size(body: bytes) -> None:
         OK + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\nbody",
         OK + b"Transfer-Encoding: chunked\r\n\r\nfffffff\r\nbody",
         OK + b"Transfer-Encoding: chunked\r\n\r\n-1\r\nbody",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 4096 + b"0\r\n\r\n",
         OK + b"Transfer-Encoding: chunked\r\n\r\n4\r\nbo",
         OK + b"Transfer-Encoding: chunked\r\n\r\n",
     ],

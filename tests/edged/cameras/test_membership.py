@@ -273,3 +273,14 @@ async def test_who_watches_is_counted_and_told_when_it_changes() -> None:
         channel.peer.leave("p1")
         channel.peer.leave("p3")
         assert channel.viewers == [", 1 viewer", ", 2 viewers", ", 2 viewers, 1 on a slow link", ", 1 viewer", ""]
+
+
+async def test_a_member_that_takes_no_pictures_is_not_counted_as_a_viewer() -> None:
+    async with joined() as channel:
+        channel.peer.come("p1")
+        channel.peer.remotes["p1"].move("connecting")
+        channel.peer.come("p2")
+        channel.peer.remotes["p2"].move("reconnecting")
+        channel.peer.say("p2", {"type": "edged/watch", "id": 1, "cameras": {"*": "none"}})
+        await channel.answer()
+        assert channel.viewers == [", 1 viewer", "", ", 1 viewer", ""]

@@ -55,6 +55,16 @@ async def test_a_camera_whose_clock_is_wrong_takes_the_login_all_the_same() -> N
         assert service.tokens == ["main & 1"]
 
 
+async def test_a_camera_whose_clock_is_at_the_end_of_time_is_given_our_own() -> None:
+    async with OnvifService() as service:
+        date = "<tt:Year>9999</tt:Year><tt:Month>12</tt:Month><tt:Day>31</tt:Day>"
+        time = "<tt:Hour>23</tt:Hour><tt:Minute>59</tt:Minute><tt:Second>59</tt:Second>"
+        clock = f'<a xmlns:tt="tt"><tt:UTCDateTime>{time}{date}</tt:UTCDateTime></a>'.encode()
+        service.raw["GetSystemDateAndTime"] = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(clock) + clock
+        await camera(service).set_synchronization_point(SIZE)
+        assert service.tokens == ["main & 1"]
+
+
 async def test_a_camera_that_knows_logins_by_http_only_is_given_one() -> None:
     async with OnvifService(http_digest=True) as service:
         asked = camera(service)
@@ -102,6 +112,25 @@ async def test_a_profile_that_is_gone_is_looked_for_again(service: OnvifService)
     service.faults.clear()
     await asking
     assert service.calls == [*LEARNING, ASKING, ASKING, *LEARNING, ASKING]
+
+
+async def test_what_a_camera_wants_repeated_adds_no_line_to_our_request(service: OnvifService) -> None:
+    service.raw["GetCapabilities"] = (
+        b'HTTP/1.1 401 No\r\nWWW-Authenticate: Digest realm="a\nX: 1", nonce="n"\r\nContent-Length: 0\r\n\r\n'
+    )
+    assert "a header holds a line break" in str(await refusal(camera(service)))
+
+
+async def test_a_camera_that_wants_a_login_where_none_is_known_is_asked_once(service: OnvifService) -> None:
+    service.raw["GetCapabilities"] = (
+        b'HTTP/1.1 401 No\r\nWWW-Authenticate: Digest realm="cam", nonce="n"\r\nContent-Length: 0\r\n\r\n'
+    )
+    assert (await refusal(camera(service, username="", password=""))).trouble == "login"
+    assert service.calls == ["GetSystemDateAndTime", "GetCapabilities"]
+
+
+async def test_a_host_that_cannot_be_one_is_one_sentence(service: OnvifService) -> None:
+    assert "a..b:80" in str(await refusal(camera(service, address="http://a..b/")))
 
 
 @pytest.mark.parametrize("code", ["ActionNotSupported", "SomethingElse"])

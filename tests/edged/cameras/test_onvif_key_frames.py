@@ -96,9 +96,10 @@ async def test_closing_the_connection_ends_what_is_under_way() -> None:
 
 
 def test_how_a_camera_is_asked_outlives_its_connections_and_is_bounded() -> None:
-    first = pace_of("http://cam/x", "u")
-    assert pace_of("http://cam/x", "u") is first
-    assert pace_of("http://cam/x", "other") is not first
+    login = ("u", "wrong")
+    first = pace_of("http://cam/x", login)
+    assert pace_of("http://cam/x", login) is first
+    assert pace_of("http://cam/x", ("u", "right")) is not first, "a login that was mended is tried at once"
     for number in range(300):
-        pace_of(f"http://cam{number}/x", "u")
-    assert pace_of("http://cam/x", "u") is not first
+        pace_of(f"http://cam{number}/x", login)
+    assert pace_of("http://cam/x", login) is not first

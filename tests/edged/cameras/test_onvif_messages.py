@@ -57,7 +57,7 @@ def test_the_clock_of_a_camera() -> None:
         )
 
     assert told() == 1709251199.0
-    for wrong in ({"Month": "13"}, {"Year": "soon"}, {"Year": "99999999999999999999"}):
+    for wrong in ({"Month": "13"}, {"Year": "soon"}, {"Year": "99999999999999999999"}, {"Year": "9999"}, {"Year": "1"}):
         assert told(**wrong) is None
     assert onvif.camera_time_s([]) is None
 
@@ -93,7 +93,7 @@ def test_profiles_are_read_with_what_they_tell() -> None:
     ]
 
 
-def test_the_profile_of_a_stream_is_that_of_its_size_and_codec() -> None:
+def test_the_profile_of_a_stream_is_that_of_its_size() -> None:
     small, main = Profile("s", "H264", (640, 360)), Profile("m", "H264", (1920, 1080))
     photo = Profile("p", "JPEG", (1920, 1080))
     known = [photo, small, main]
@@ -101,4 +101,6 @@ def test_the_profile_of_a_stream_is_that_of_its_size_and_codec() -> None:
     assert onvif.choose_profile(known, (320, 240)) is small
     assert onvif.choose_profile(known, None) is small
     assert onvif.choose_profile([photo], None) is photo
+    h265 = Profile("h", "H265", (1920, 1080))
+    assert onvif.choose_profile([small, h265], (1920, 1080)) is h265, "not the sub, though that is H.264"
     assert onvif.choose_profile([], (1, 1)) is None

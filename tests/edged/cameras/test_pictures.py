@@ -10,7 +10,13 @@ import pytest
 
 from edged.cameras.command import CommandPictures
 from edged.cameras.errors import CameraError
-from edged.cameras.pictures import MakesKeyFrames, address_with_login, can_be_encoded, open_pictures
+from edged.cameras.pictures import (
+    MakesKeyFrames,
+    address_with_login,
+    can_be_encoded,
+    new_group_after_s,
+    open_pictures,
+)
 from edged.cameras.session_pictures import SessionPictures
 from edged.cameras.test_picture import TestPicture
 from edged.settings import CameraSettings, Secret
@@ -103,3 +109,8 @@ def test_a_camera_that_is_passed_through_loads_no_decoder_and_no_encoder() -> No
         subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False).stderr.strip()
         == ""
     )
+
+
+def test_another_ones_camera_is_asked_for_a_newcomer_no_more_often_than_it_makes_key_frames_by_itself() -> None:
+    sources = ("rtsp://cam/1", "rtsps://cam/1", "v4l2:/dev/video0", "test:")
+    assert [new_group_after_s(camera(source)) for source in sources] == [4.0, 4.0, 1.0, 1.0]

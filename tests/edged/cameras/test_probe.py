@@ -84,9 +84,9 @@ async def test_a_local_camera_without_h264_is_encoded_to_see_whether_that_works(
     assert told.facts["encoder"]["asked_for"] == "auto"
     camera.caps = CAPTURE_MPLANE | STREAMING
     told = await probe(asked, within_s=0.5, open_source=open_source, system=system)
-    assert (told.browsers, told.facts["device"]["taken"]) == ("refused", None)
+    assert (told.browsers, told.facts["device"]["taken"]) == ("unreachable", None)
     assert "separate planes" in told.facts["device"]["fault"]
-    assert "and it cannot be encoded here: the camera /dev/video0 gives its pictures in separate planes" in told.reason
+    assert told.reason.startswith("the camera /dev/video0 gives its pictures in separate planes")
 
 
 @pytest.mark.system

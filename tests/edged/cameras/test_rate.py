@@ -22,6 +22,16 @@ def test_of_the_last_window_and_of_what_stopped_the_last_there_was() -> None:
     for number in range(12):
         rate.add(number * WINDOW_S / 10, 1000)
     assert rate.bps() == 10_000 * 8 / WINDOW_S
-    rate.add(1000.0, 1)
-    rate.add(1001.0, 1)
-    assert 0 < rate.bps() < 20_000 * 8 / WINDOW_S
+
+
+def test_a_pause_is_no_part_of_a_window() -> None:
+    rate = Rate()
+    rate.add(0.0, 1000)
+    rate.add(1.0, 1000)
+    rate.stopped()
+    assert rate.bps() == 16_000
+    for number in range(12):
+        rate.add(3600 + number * WINDOW_S / 10, 1000)
+        assert rate.bps() >= 16_000
+    rate.stopped()
+    assert rate.bps() == 10_000 * 8 / WINDOW_S

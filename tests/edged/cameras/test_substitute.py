@@ -19,8 +19,8 @@ from tests.edged.cameras.fakes import settings
 from tests.sdk.media.h265_samples import encoded
 from tests.sdk.media.pictures import is_near, solid
 
-RED = (200, 30, 30)
-PICTURES = encoded([solid(RED)] * 30)
+RED, BLUE = (200, 30, 30), (30, 30, 200)
+PICTURES, LATER = encoded([solid(RED)] * 30), encoded([solid(BLUE)] * 10)
 NEVER = (
     "it sends H.265, which this viewer does not take: choose H.264 (AVC) in the camera's settings, "
     "or set transcode: auto"
@@ -37,7 +37,12 @@ class Yard:
     def __init__(self, *, second: bool = False, **options: Any) -> None:
         self.told: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self.naps: asyncio.Queue[float] = asyncio.Queue()
-        self.track = CameraTrack(on_demand=lambda _watched: None, clock=lambda: 0.0, on_read=self._read)
+        self.track = CameraTrack(
+            on_demand=lambda _watched: None,
+            on_key_frame_wanted=lambda _codec: self.substitute.request_key_frame(),
+            clock=lambda: 0.0,
+            on_read=self._read,
+        )
         self.substitute = Substitute(settings(**options), self.track, on_change=self._changed, sleep=self._nap)
         self.second = self.substitute.second = new_track() if second else None
 
@@ -84,6 +89,18 @@ async def viewer(track: CameraTrack, *codecs: str) -> AsyncIterator[Any]:
         waiting.exception()
 
 
+def viewing(track: CameraTrack) -> Any:
+    """Return a reader of somebody without H.265 who watches."""
+    reader = track.open_reader()
+    reader.agree(("video/H264",))
+    reader._reader.start()
+    return reader
+
+
+async def packet_of(reader: Any) -> Any:
+    return await asyncio.wait_for(reader.recv(), 10)
+
+
 async def test_it_is_encoded_once_they_watch_and_no_longer() -> None:
     async with running(Yard()) as yard:
         yard.sends("H265")
@@ -98,6 +115,56 @@ async def test_it_is_encoded_once_they_watch_and_no_longer() -> None:
             assert yard.track.is_read("H265"), "the encoder is one more viewer"
         assert await yard.next_told() == ("", "")
         assert not yard.track.is_read("H265")
+
+
+async def test_a_key_frame_that_a_viewer_needs_is_made() -> None:
+    async with running(Yard()) as yard:
+        yard.sends("H265")
+        reader = viewing(yard.track)
+        assert not yard.substitute.request_key_frame()
+        for unit in PICTURES[:10]:
+            yard.track.push(unit)
+        last = first = await packet_of(reader)
+        reader.request_key_frame()
+        while last is first or not last.is_keyframe:
+            last = await packet_of(reader)
+        reader.stop()
+
+
+async def test_a_camera_that_was_away_comes_back_to_them_with_a_key_frame() -> None:
+    async with running(Yard()) as yard:
+        yard.sends("H265")
+        reader = viewing(yard.track)
+        for unit in PICTURES[:10]:
+            yard.track.push(unit)
+        await packet_of(reader)
+        await yard.next_told()
+        yard.track.rebase()
+        yard.substitute.interrupted()
+        decoder: Any = av.CodecContext.create("h264", "r")
+        frames: list[Any] = []
+        for unit in LATER:
+            yard.track.push(unit)
+        while not frames or not is_near(frames[-1], BLUE):
+            packet = await packet_of(reader)
+            assert frames or packet.is_keyframe
+            frames += decoder.decode(av.Packet(bytes(packet)))
+        reader.stop()
+
+
+async def test_the_next_who_comes_is_shown_no_old_picture() -> None:
+    async with running(Yard(transcode="never", second=True)) as yard:
+        assert yard.second is not None
+        yard.sends("H265")
+        for shown in (b"old", b"new"):
+            async with viewer(yard.track, "video/H264") as waiting:
+                while not yard.second.is_read("H264"):
+                    await asyncio.sleep(0)
+                yard.second.push(AccessUnit(shown, 0, is_key=True))
+                assert bytes(await waiting) == shown
+                await yard.next_told()
+            assert await yard.next_told() == ("", "")
+            yard.second.rebase()
 
 
 async def test_viewers_that_take_it_and_cameras_that_send_h264_need_no_encoder() -> None:
@@ -155,6 +222,23 @@ async def test_the_second_picture_stands_in_where_it_is_h264() -> None:
             assert bytes(await waiting) == b"small"
         assert await yard.next_told() == ("", "")
         assert not yard.second.is_read("H264")
+
+
+async def test_the_second_picture_goes_on_while_the_camera_of_the_first_is_away() -> None:
+    async with running(Yard(transcode="never", second=True)) as yard:
+        assert yard.second is not None
+        yard.sends("H265")
+        reader = viewing(yard.track)
+        while not yard.second.is_read("H264"):
+            await asyncio.sleep(0)
+        yard.second.push(AccessUnit(b"key", 0, is_key=True))
+        yard.second.push(AccessUnit(b"more", 3000, is_key=False))
+        assert [bytes(await packet_of(reader)) for _ in range(2)] == [b"key", b"more"]
+        yard.track.rebase()
+        yard.substitute.interrupted()
+        yard.second.push(AccessUnit(b"last", 6000, is_key=False))
+        assert [bytes(await packet_of(reader)) for _ in range(3)] == [b"key", b"more", b"last"]
+        reader.stop()
 
 
 async def test_a_second_picture_in_h265_is_no_help() -> None:

@@ -173,7 +173,7 @@ def test_a_viewer_on_a_thin_link_gets_second_pictures_one_after_the_other_and_is
     }
     assert site.next(WAITS.settle_s)["reasons"] == {"yard": SLOW_LINK, "barn": SLOW_LINK}
     assert set(site.watchers.choice("p2").values()) == {"main"}, "never at the expense of another"
-    assert site.watchers.counts == (2, 1)
+    assert site.watchers.counts(("p1", "p2")) == (2, 1)
 
 
 def test_its_main_pictures_come_back_after_a_while() -> None:
@@ -184,7 +184,7 @@ def test_its_main_pictures_come_back_after_a_while() -> None:
     assert (answer["cameras"]["yard"], answer["reasons"]) == ("main", {})
     assert site.watchers.take(site.now_s + 99) is None
     assert site.watchers.due_in_s(site.now_s) is None
-    assert site.watchers.counts == (2, 0)
+    assert site.watchers.counts(("p1", "p2")) == (2, 0)
 
 
 def test_what_a_viewer_asks_for_stays_its_wish_on_a_thin_link() -> None:
@@ -235,7 +235,7 @@ def test_a_thin_link_of_who_left_or_is_a_stranger_keeps_nobody_busy() -> None:
     site.watchers.link_renewed("stranger", site.now_s)
     assert site.watchers.take(site.now_s + 9) is None
     assert site.watchers.due_in_s(site.now_s) is None
-    assert site.watchers.counts == (1, 0)
+    assert site.watchers.counts(("p2", "stranger")) == (2, 0)
     site.watchers.arrived("p1")
     assert site.watchers.take(site.now_s + 9) is None, "its link is a new one"
 
@@ -261,7 +261,16 @@ def test_an_answer_that_was_not_heard_is_given_again_as_things_are_then() -> Non
 def test_a_gateway_is_no_viewer() -> None:
     watchers = viewer()
     watchers.arrived("p2", is_gateway=True)
-    assert watchers.counts == (1, 0)
+    assert watchers.counts(("p1", "p2")) == (1, 0)
+
+
+def test_who_wishes_nothing_or_is_not_connected_is_no_viewer() -> None:
+    watchers = viewer()
+    watchers.arrived("p2")
+    watchers.asked("p2", {"cameras": {"*": "none"}})
+    assert watchers.counts(("p1", "p2")) == (1, 0)
+    assert watchers.counts(()) == (0, 0)
+    assert watchers.counts(("p1", "one too many for a choice")) == (2, 0)
 
 
 class Members(RuleBasedStateMachine):

@@ -20,7 +20,7 @@ HTML = "<img src=x onerror='document.title = 1'><script>document.title = 1</scri
 CAMERA = """
     const canvas = document.createElement("canvas");
     const brush = canvas.getContext("2d");
-    setInterval(() => brush.fillRect(Math.random() * 300, Math.random() * 150, 9, 9), 50);
+    globalThis.drawing = setInterval(() => brush.fillRect(Math.random() * 300, Math.random() * 150, 9, 9), 50);
     globalThis.peer = new sdk.MeteredPeer({ apiKey: arg.key, url: arg.url });
     peer.addStream(canvas.captureStream(20), { name: arg.name, camera: arg.name, gateway: "farm-1" });
     await peer.join("farm");
@@ -188,6 +188,20 @@ async def test_second_picture_on_a_slow_link_is_shown_with_the_reason(
     await page.evaluate(say, [{"type": "edged/watching", "cameras": {"yard": "main"}, "reasons": None}])
     await viewer.page.wait_for("return edgedViewer.cameras()[0].quality === 'main'")
     await viewer.page.wait_for("return document.querySelector('.note').textContent === ''")
+    await page.close()
+
+
+async def test_picture_that_stands_still_is_lost_until_its_camera_is_back(
+    viewer: Viewer, hub: RunningHub, browser: Browser
+):
+    page = await open_camera(browser, hub, "yard")
+    await viewer.camera_in_state("yard", "live")
+    await page.evaluate("clearInterval(drawing)")
+    assert (await viewer.camera_in_state("yard", "lost")).reason.startswith("no new picture for")
+    await page.evaluate("for (const message of arg) await peer.send(message)", [camera("yard", "lost", "rebooting")])
+    await viewer.page.wait_for("return edgedViewer.cameras()[0].reason === 'rebooting'")
+    await page.evaluate("await peer.send(arg)", camera("yard", "live"))
+    assert (await viewer.camera_in_state("yard", "connecting")).reason == "waiting for the next picture"
     await page.close()
 
 

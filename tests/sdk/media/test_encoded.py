@@ -237,6 +237,32 @@ async def test_a_source_that_makes_key_frames_is_asked_once_for_all_who_ask_toge
     assert source.stats().replays == 0
 
 
+async def test_who_waits_for_a_key_frame_gets_one_before_its_time_but_not_more_often_than_all_bear() -> None:
+    clock = Clock()
+    asked: list[float] = []
+    source = EncodedVideoSource(clock=clock, on_key_frame_wanted=lambda: asked.append(clock.now_s))
+    reader: Any = source.open_reader()
+    reader.await_key_frame()
+    feed(source, 0, 1)
+    await reader.recv()
+    for _ in range(70):  # 7 s, and no key frame comes
+        clock.now_s += 0.1
+        reader.await_key_frame()
+    assert asked == pytest.approx([103.0, 106.0], abs=0.2)
+    assert source.stats().replays == 0
+
+
+async def test_a_source_that_makes_no_key_frames_sends_nothing_again_to_who_waits_for_one() -> None:
+    clock = Clock()
+    source = EncodedVideoSource(clock=clock)
+    reader: Any = source.open_reader()
+    feed(source, 0, 1)
+    await reader.recv()
+    clock.now_s += 60
+    reader.await_key_frame()
+    assert source.stats().replays == 0
+
+
 async def test_a_source_that_can_make_no_key_frame_now_replays_the_last_group() -> None:
     clock = Clock()
     answers = [False, True]
@@ -251,19 +277,20 @@ async def test_a_source_that_can_make_no_key_frame_now_replays_the_last_group() 
     assert (answers, source.stats().key_frame_requests, source.stats().replays) == ([], 2, 1)
 
 
-async def test_a_newcomer_to_an_old_group_gets_a_new_key_frame() -> None:
+@pytest.mark.parametrize(("after_s", "options"), [(1.0, {}), (4.0, {"new_group_after_s": 4.0})])
+async def test_a_newcomer_to_an_old_group_gets_a_new_key_frame(after_s: float, options: dict[str, float]) -> None:
     clock = Clock()
     asked: list[float] = []
-    source = EncodedVideoSource(clock=clock, on_key_frame_wanted=lambda: asked.append(clock.now_s))
+    source = EncodedVideoSource(clock=clock, on_key_frame_wanted=lambda: asked.append(clock.now_s), **options)
     feed(source, 0, 3)
     await source.open_reader().recv()
-    clock.now_s += 0.9
+    clock.now_s += after_s - 0.1
     await source.open_reader().recv()
     assert asked == []
     clock.now_s += 0.2
     late = source.open_reader()
     assert (await late.recv()).pts == 0, "a picture at once, whatever comes"
-    assert asked == [pytest.approx(101.1)]
+    assert asked == [pytest.approx(100.1 + after_s)]
     source.push(unit(3, key=True))
     assert (await late.recv()).pts == 3 * FRAME
 

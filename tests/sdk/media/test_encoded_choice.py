@@ -133,6 +133,7 @@ async def test_requests_go_to_what_is_read() -> None:
     reader = made.choice.open_reader()
     assert isinstance(reader, ChoiceReader)
     reader.request_key_frame()
+    reader.await_key_frame()
     reader.lagged()
     assert (reader.mime_type, reader.id) == (None, "yard")
     reader.agree([H265])

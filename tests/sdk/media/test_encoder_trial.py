@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -39,3 +41,8 @@ def test_an_encoder_of_something_else_is_none_of_h264(
 ) -> None:
     assert trial(monkeypatch, "libvpx") == 1
     assert capsys.readouterr().out == ""
+
+
+def test_one_that_hangs_ends_by_itself_when_its_starter_is_gone() -> None:
+    program = "from metered_realtime.media.encoder_trial import end_after; end_after(1); import time; time.sleep(30)"
+    assert subprocess.run([sys.executable, "-c", program], timeout=20, check=False).returncode == -signal.SIGALRM

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from metered_realtime.media.received_gate import MAX_QUEUED, DecoderGate
+from metered_realtime.media.received_gate import MAX_QUEUED, MAX_QUEUED_BYTES, DecoderGate
 from tests.sdk.media.h264_samples import annex_b, idr, pps, slice_nal, sps
 
 H264 = SimpleNamespace(name="H264", mimeType="video/H264")
@@ -76,6 +76,21 @@ async def test_a_decoder_that_is_too_slow_loses_up_to_the_next_key_frame() -> No
     assert (bench.gate.dropped, bench.asked) == (6, 1)
     bench.put(DELTA, KEY)
     assert bench.decoded() == [count + 7]
+
+
+async def test_few_pictures_of_a_great_size_are_too_many_as_well() -> None:
+    bench = Bench()
+    huge = DELTA + bytes(MAX_QUEUED_BYTES // 4)
+    bench.put(KEY, *[huge] * 6)
+    assert bench.decoded() == [0, 1, 2, 3, 4]
+    assert (bench.gate.dropped, bench.asked) == (2, 1)
+    bench.put(KEY, huge)
+    assert bench.decoded() == [7, 8], "what was decoded waits no more"
+    bench.gate.close()
+    bench.put(KEY, *[huge] * 6)
+    bench.gate.open()
+    assert bench.decoded() == []
+    assert bench.asked == 2
 
 
 async def test_the_end_does_not_wait_for_what_is_left_to_decode() -> None:

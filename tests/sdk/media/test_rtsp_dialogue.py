@@ -15,7 +15,7 @@ from metered_realtime.media.rtsp_dialogue import RtspDialogue
 from metered_realtime.media.rtsp_errors import RtspAuthError, RtspConnectError, RtspTimeoutError
 from metered_realtime.media.rtsp_message import RtspRequest
 from metered_realtime.media.rtsp_url import parse_rtsp_url
-from tests.sdk.media.scripted_camera import ScriptedCamera, answer, scripted
+from tests.sdk.media.scripted_camera import ScriptedCamera, answer, frame, scripted
 
 CHALLENGE = 'Digest realm="r", nonce="1", qop="auth"'
 
@@ -55,6 +55,18 @@ async def test_the_login_is_sent_when_asked_for_and_the_session_as_soon_as_known
     assert third.headers.get("authorization").count("nc=00000002") == 1
     assert third.headers.get("session") == "12"
     assert third.headers.get("range") == "npt=0-"
+
+
+async def test_who_is_cancelled_while_the_answer_arrives_is_cancelled_all_the_same() -> None:
+    asks: list[asyncio.Task[object]] = []
+    async with scripted(lambda request: answer(request) + frame(0, b"")) as camera:
+        talk = dialogue(camera.url)
+        # The frame comes right behind the answer, before anybody has seen that.
+        await talk.connect(on_frame=lambda *_: asks[0].cancel(), on_end=lambda _error: None, ssl_context=None)
+        asks.append(asyncio.create_task(talk.request("OPTIONS", camera.url), name="ask"))
+        await asyncio.wait(asks)
+        assert asks[0].cancelled()
+        await talk.close(within_s=1)
 
 
 async def test_a_wrong_login_is_tried_once() -> None:

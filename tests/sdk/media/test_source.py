@@ -112,4 +112,23 @@ async def test_a_receiver_that_cannot_decode_is_heard_by_a_source_that_can_help(
     assert source.stats().replays == 1
     sender.switch(Scripted("video", picture(0)))
     sender.request_key_frame()
+    sender.await_key_frame()
+    sender.stop()
+
+
+async def test_a_receiver_that_waits_for_a_key_frame_is_heard_by_a_source_that_can_make_one() -> None:
+    asked: list[int] = []
+    now_s = 100.0
+    source = EncodedVideoSource(on_key_frame_wanted=lambda: asked.append(1), clock=lambda: now_s)
+    sender = SenderTrack("video")
+    sender.await_key_frame()
+    sender.switch(source.open_reader())
+    recv = asyncio.create_task(sender.recv())
+    await asyncio.sleep(0)
+    source.push(AccessUnit(b"key", 0, is_key=True))
+    await recv
+    before = len(asked)
+    now_s += 10.0
+    sender.await_key_frame()
+    assert len(asked) == before + 1
     sender.stop()

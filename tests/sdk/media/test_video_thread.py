@@ -2,15 +2,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from collections.abc import Callable
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from metered_realtime.media import video_thread
 from metered_realtime.media.access_unit import AccessUnit
+from metered_realtime.media.taken import mark_taken
 from metered_realtime.media.video_settings import EncoderSettings
 from metered_realtime.media.video_thread import EncoderCounts, VideoEncoderThread
 from tests.sdk.media.pictures import BLUE, GREEN, RED, decoded, is_near, solid, until
+from tests.sdk.media.tracks import Clock
 
 
 def running() -> list[threading.Thread]:
@@ -20,7 +26,7 @@ def running() -> list[threading.Thread]:
 class Bench:
     """A thread at work, and what it delivered."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, **settings: Any) -> None:
         self.units: list[AccessUnit] = []
         self.counts = EncoderCounts()
         self.thread = VideoEncoderThread(
@@ -28,6 +34,7 @@ class Bench:
             loop=asyncio.get_running_loop(),
             deliver=self.units.extend,
             counts=self.counts,
+            clock=clock,
         )
 
 
@@ -57,6 +64,15 @@ async def test_timestamps_are_those_of_the_frames_on_one_clock(bench: Bench) -> 
         bench.thread.offer(frame)
         await until(lambda wanted=number + 1: len(bench.units) == wanted)
     assert [b.pts_90k - a.pts_90k for a, b in zip(bench.units, bench.units[1:], strict=False)] == [9000, 9000]
+
+
+async def test_it_is_known_of_a_picture_when_it_was_taken_but_of_none_that_is_encoded_again(bench: Bench) -> None:
+    bench.thread.start()
+    bench.thread.offer(mark_taken(solid(GREEN), 12.5))
+    await until(lambda: bench.units)
+    bench.thread.request_key_frame()
+    await until(lambda: len(bench.units) == 2)
+    assert [unit.taken_s for unit in bench.units] == [12.5, None]
 
 
 async def test_a_key_frame_of_a_picture_that_stands_still_comes_all_the_same(bench: Bench) -> None:
@@ -105,3 +121,51 @@ def test_a_thread_nobody_stopped_ends_with_its_event_loop(has_work: bool) -> Non
     for thread in running():
         thread.join(5)
     assert running() == []
+
+
+async def test_a_driver_that_keeps_a_picture_is_left_behind_and_software_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, made, failed, let_go = video_thread.VideoEncoder, [], [], threading.Event()
+
+    class Hanging:
+        """Chooses its encoder, and never comes back from it."""
+
+        trying: str | None = None
+        size = None
+        name = "h264_v4l2m2m"
+
+        def encode(self, *_: Any, **__: Any) -> list[AccessUnit]:
+            self.trying = self.name
+            let_go.wait(30)
+            return [AccessUnit(b"late", 0, True)]
+
+        def close(self) -> None:
+            made.append("closed")
+
+    def encoder(settings: EncoderSettings) -> Any:
+        made.append("made")
+        return Hanging() if len(made) == 1 else real(settings)
+
+    hardware = SimpleNamespace(failed=failed.append)
+    monkeypatch.setattr(video_thread, "VideoEncoder", encoder)
+    monkeypatch.setattr(video_thread, "HARDWARE", hardware)
+    clock = Clock()
+    bench = Bench(clock=clock)
+    bench.thread.start()
+    bench.thread.offer(solid(RED))
+    await until(lambda: bench.thread._encoder is not None and bench.thread._encoder.trying)
+    for after_s in (0.0, 9.9):
+        clock.now_s += after_s
+        bench.thread.offer(solid(GREEN))
+    assert (made, failed) == (["made"], [])
+    clock.now_s += 0.2
+    bench.thread.offer(solid(GREEN))
+    await until(lambda: bench.units)
+    assert is_near(decoded(bench.units)[0], GREEN)
+    assert (bench.counts.encoder, failed) == ("libx264", ["h264_v4l2m2m"])
+    let_go.set()
+    await until(lambda: "closed" in made)
+    bench.thread.stop()
+    await until(lambda: not running())
+    assert b"late" not in [unit.data for unit in bench.units]

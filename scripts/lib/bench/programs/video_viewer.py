@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 from aiortc import RTCSessionDescription
 
-from metered_realtime import MeteredPeer, aiortc_adapter
+from metered_realtime import MeteredPeer, aiortc_adapter, aiortc_codecs
 from scripts.lib.bench.viewing.lines import commands, say
 from scripts.lib.bench.viewing.tap import VIEWER, TappedLoop, Viewer, tap
 
@@ -44,7 +44,7 @@ async def by_whep(viewer: Viewer, at: dict[str, str]) -> AsyncIterator[None]:
     """Watch through WHEP: one offer, one answer, both with all candidates."""
     pc = aiortc_adapter.open_connection([])
     transceiver = pc.addTransceiver("video", direction="recvonly")
-    transceiver.setCodecPreferences(aiortc_adapter.codec_preferences("video", "video/H264"))
+    transceiver.setCodecPreferences(aiortc_codecs.codec_preferences("video", "video/H264"))
     await pc.setLocalDescription(await pc.createOffer())
     viewer.asked_s = time.monotonic()
     answer, resource = await asyncio.to_thread(exchange, "POST", at["whep"], pc.localDescription.sdp)
