@@ -41,6 +41,8 @@ _FALLS_APART_S = 0.4
 # Of what we sent in the same time, at least about, an estimate that tells of a link and not of a moment's delay: it is
 # 0.85 of what came in a second, of which a radio link may hold back a tenth.
 _SHORT, _FAR_SHORT = 0.8, 0.6
+_LITTLE_BPS, _UNEVEN = 2 * MIN_LIMIT_BPS, 0.5
+"""Of so little, or of so much less than a key frame before it, no estimate tells what the link would take."""
 _SENT_WITHIN_S = 2.5
 _SPAN_S = 0.9
 _BACK_OFF_INTERVAL_S = 1.0
@@ -168,10 +170,10 @@ class LinkEstimate:
             self._back_off(max(bps, BACK_OFF * self.limit_bps), now_s)
 
     def _fallen_while_wide(self, bps: float, now_s: float) -> None:
-        sent_bps = self._least_sent_bps(now_s)
-        if bps >= _SHORT * sent_bps:
+        sent_bps, wanted_bps = self._least_sent_bps(now_s), self.wanted_bps(now_s)
+        if sent_bps < max(_LITTLE_BPS, _UNEVEN * wanted_bps) or bps >= _SHORT * sent_bps:
             return
-        is_far = bps < _FAR_BELOW * self.wanted_bps(now_s) and bps < _FAR_SHORT * sent_bps
+        is_far = bps < _FAR_BELOW * wanted_bps and bps < _FAR_SHORT * sent_bps
         is_again = self._fell_s is not None and _FALLS_APART_S <= now_s - self._fell_s <= _FALLS_WITHIN_S
         if is_far or is_again:
             self._back_off(bps, now_s)
@@ -241,7 +243,7 @@ class LinkEstimate:
         self.limit_bps, self._backed_off_s, self._grown_s = limit_bps, now_s, now_s
 
     def _settle(self, now_s: float) -> None:
-        """Try a little more after a while without trouble, as far as what was allowed was sent: else nothing was tried."""
+        """Try a little more after a while without trouble, as far as what was allowed was sent: no more was tried."""
         self._has_report = True
         if self.limit_bps is None:
             return

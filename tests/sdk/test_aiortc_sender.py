@@ -141,6 +141,7 @@ async def test_a_source_is_asked_for_a_key_frame_when_a_thin_viewer_could_take_o
     async with watching(camera) as (sender, viewer):
         await picture_of(viewer, RED)
         meter = rtp_sender(sender)._run_rtp.__self__._meter
+        camera._units = camera._units[1:2]  # no key frame any more
         meter.estimate._troubled_s = meter._clock() + 60.0  # it stays thin
         meter.estimate.limit_bps, meter.is_thinning = 100_000.0, True
         meter.depart("another", lambda packets: iter(()), 20_000, is_key=True)  # more than a second of the link
