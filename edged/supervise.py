@@ -128,6 +128,9 @@ async def keep_running(
             error = caught
         finally:
             await life.end()
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError  # it met an error that took its place
         await sleep(loop.failed(error, clock()))
 
 

@@ -13,13 +13,22 @@ from edged.cameras.demand import Demand
 from edged.cameras.errors import CameraError, UnshowableError, owner_error
 from edged.cameras.garbage import camera_closes, camera_opens
 from edged.cameras.losses import LossReport
-from edged.cameras.pictures import MakesKeyFrames, Pictures, Road, can_be_encoded, new_group_after_s, open_pictures
+from edged.cameras.pictures import (
+    HandsOver,
+    MakesKeyFrames,
+    Pictures,
+    Road,
+    can_be_encoded,
+    new_group_after_s,
+    open_pictures,
+)
 from edged.cameras.sound import CameraSound
 from edged.cameras.state import CameraStatus, idle, next_status
 from edged.cameras.substitute import Substitute
 from edged.cameras.track import CameraTrack, Codec
 from edged.settings import CameraSettings
 from edged.supervise import Report, keep_running
+from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.browser_video import browser_fault
 from metered_realtime.media.rtsp import VideoDescription
 from metered_realtime.media.rtsp_errors import RtspNoVideoError
@@ -155,6 +164,8 @@ class Camera:
             _check(pictures.video)
             if self.sound is not None:
                 self.sound.follow(pictures)
+            if isinstance(pictures, HandsOver):
+                pictures.hand_over(lambda unit: pictures.video is known and self._passed_on(unit))
             async for unit in pictures.access_units():
                 if (video := pictures.video) is not known and video != known:
                     _check(video)
@@ -166,6 +177,12 @@ class Camera:
                 self.track.push(unit)
                 if unit.is_key and lost.take(self._clock(), pictures, self.track.missed_by_viewers):
                     up(self._words(pictures, lost.words))
+
+    def _passed_on(self, unit: AccessUnit) -> bool:
+        """Give viewers a picture at the moment it comes; False for a key frame, with which there is more to do."""
+        if not unit.is_key:
+            self.track.push(unit)
+        return not unit.is_key
 
     def _words(self, pictures: Pictures, lost: str = "") -> str:
         silence = f"; no sound: {self.sound.fault}" if self.sound is not None and self.sound.fault else ""

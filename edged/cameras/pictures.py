@@ -53,6 +53,14 @@ class MakesKeyFrames(Protocol):
         """A viewer needs one, soon. False where none will be made, or not soon."""
 
 
+@runtime_checkable
+class HandsOver(Protocol):
+    """An open source that can hand pictures over at the moment they come."""
+
+    def hand_over(self, take: Callable[[AccessUnit], bool]) -> None:
+        """Ask `take` first; `access_units` has what it does not take."""
+
+
 def open_pictures(settings: CameraSettings, road: Road = "as it is") -> AbstractAsyncContextManager[Pictures]:
     """Return the source of a camera, not yet open. Raises CameraError or RtspUrlError for an address of no use."""
     source = settings.source.reveal().strip()

@@ -336,6 +336,7 @@ class IceConnection(Connection):
             generation.add_remote(candidate, address)
 
 
-def _in_words(path: SelectedPair) -> tuple[str, Address, Address]:
+def _in_words(path: SelectedPair) -> tuple[str, str, str]:
     relay = f" (relay over {path.protocol})" if path.local_type == "relay" else ""
-    return f"{path.local_type} to {path.remote_type}{relay}", path.local_address, path.remote_address
+    types = f"{path.local_type} to {path.remote_type}{relay}"
+    return types, "{} port {}".format(*path.local_address), "{} port {}".format(*path.remote_address)

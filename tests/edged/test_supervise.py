@@ -213,6 +213,21 @@ async def test_cancellation_passes_and_ends_what_the_loop_started(part):
     assert [t for t in asyncio.all_tasks() if t is not asyncio.current_task()] == []
 
 
+async def test_cancellation_passes_where_an_error_took_its_place(time):
+    async def run(_up):
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise OSError("down") from None
+
+    task = asyncio.create_task(keep_running("camera", run, sleep=time.sleep))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert time.slept == []
+
+
 async def test_states_are_reported(part, time):
     part.up("connected")
     await part.fail(OSError("down"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -17,8 +18,10 @@ from metered_realtime.media.packed import PackedUnit
 
 # The starting burst leaves at this rate: a picture at once, and no flood of a slow link's socket buffer.
 _BURST_BYTES_PER_S = 5_000_000
-# A receiver that sees nothing asks several times a second; one group of pictures each second is answer enough.
+# A receiver that sees nothing asks several times a second; one group of pictures each second is answer enough. One whom
+# that does not help gets it ever more seldom: it must not cost a hundred viewers' worth.
 REPLAY_INTERVAL_S = 1.0
+MAX_REPLAY_INTERVAL_S = 8.0
 _TIME_BASE = Fraction(1, CLOCK_RATE)
 
 
@@ -88,6 +91,7 @@ class EncodedReader(MediaStreamTrack):
         self._last_90k = 0
         self._floor_90k: int | None = None
         self._replayed_s: float | None = None
+        self._replay_interval_s = REPLAY_INTERVAL_S
         self.arrived_s: float | None = None
         self.taken_s: float | None = None
 
@@ -140,9 +144,12 @@ class EncodedReader(MediaStreamTrack):
     def replay(self, units: Iterable[SharedUnit], now_s: float) -> bool:
         """Send the group of pictures again, at timestamps that go on. False where that would be too soon or no help."""
         units = tuple(units)
-        too_soon = self._replayed_s is not None and now_s - self._replayed_s < REPLAY_INTERVAL_S
-        if not units or too_soon or self._queue.in_burst:
+        ago_s = now_s - self._replayed_s if self._replayed_s is not None else math.inf
+        if not units or ago_s < self._replay_interval_s or self._queue.in_burst:
             return False
+        is_no_help = ago_s < 2 * MAX_REPLAY_INTERVAL_S
+        interval_s = 2 * self._replay_interval_s if is_no_help else REPLAY_INTERVAL_S
+        self._replay_interval_s = min(interval_s, MAX_REPLAY_INTERVAL_S)
         self._replayed_s = now_s
         self._floor_90k = self._last_90k
         self._queue.start(units)

@@ -102,6 +102,7 @@ class RtspClient:
         self._described: tuple[object, bool | None] | None = None
         self._video = self._assembler.video
         self._queue: ReaderQueue[AccessUnit] = ReaderQueue()
+        self._take: Callable[[AccessUnit], bool] | None = None
         self._arrived = asyncio.Event()
         self._error: RtspError | None = None
         self._session_url = ""
@@ -167,6 +168,14 @@ class RtspClient:
     def access_units(self) -> AsyncIterator[AccessUnit]:
         """Iterate over the pictures, the first one a key frame. Raises RtspError when the stream ends."""
         return _Units(self)
+
+    def hand_over(self, take: Callable[[AccessUnit], bool]) -> None:
+        """Ask `take` first, at the moment a picture comes: it spares each picture the wake-up of a task.
+
+        What it does not take (False) is iterated over, and so is all that comes while anything waits there: the order
+        stays. It is not asked any more once the client is being closed, or once it has raised.
+        """
+        self._take = take
 
     async def next_unit(self) -> AccessUnit:
         """Return the next picture. Raises RtspError when the stream has ended."""
@@ -264,8 +273,18 @@ class RtspClient:
             return
         now_s = self._now()
         for unit in self._assembler.push(packet, now_s):
-            if self._queue.push(self._timing.picture(unit, self._assembler.newest_stamp, now_s)):
+            picture = self._timing.picture(unit, self._assembler.newest_stamp, now_s)
+            if not self._is_taken(picture) and self._queue.push(picture):
                 self._arrived.set()
+
+    def _is_taken(self, picture: AccessUnit) -> bool:
+        take = self._take
+        if take is None or not self._queue.lets_pass(picture):
+            return False
+        self._take = None  # whoever raises meets the next picture, and its fault, in the task that iterates
+        is_taken = take(picture)
+        self._take = take
+        return is_taken
 
     def _take_report(self, kind: str, data: bytes) -> None:
         self._timing.report(kind, data, self._now())
@@ -293,6 +312,7 @@ class RtspClient:
             self._watchdog = loop.call_at(verdict.next_s + _TIMER_SLACK_S, self._watch)
 
     async def _close(self) -> None:
+        self._take = None
         if self._watchdog is not None:
             self._watchdog.cancel()
         if self._keepalive is not None:

@@ -46,7 +46,7 @@ class RtspConnection(asyncio.Protocol):
         self._unasked = 0
         self._speaks_rtsp = False
         self._error: RtspError | None = None
-        self._gone = asyncio.Event()
+        self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
     def hosts(self) -> tuple[str, str]:
@@ -90,11 +90,11 @@ class RtspConnection(asyncio.Protocol):
         if self._transport is None:
             return
         self._transport.close()
-        try:
-            await asyncio.wait_for(self._gone.wait(), within_s)
-        except TimeoutError:
+        # Not `wait_for`, as above.
+        await asyncio.wait([self._gone], timeout=within_s)
+        if not self._gone.done():
             self._transport.abort()
-            await self._gone.wait()
+            await asyncio.wait([self._gone])
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Part of asyncio.Protocol."""
@@ -119,7 +119,7 @@ class RtspConnection(asyncio.Protocol):
         why = "broke off" if exc is not None else "ended"
         hint = "" if self._speaks_rtsp else " without an answer: is this its RTSP port?"
         self._end(RtspConnectError(f"the camera at {self._address} {why} the connection{hint}"), tell=True)
-        self._gone.set()
+        self._gone.set_result(None)
 
     def _take_message(self, message: RtspResponse | RtspRequest) -> bool:
         """Take what is no frame; False where nothing more is taken."""

@@ -80,6 +80,7 @@ class RtspSource:
             if client.audio is None:
                 sink.lacks("audio")
             if self._passthrough:
+                client.hand_over(sink.passed_on)
                 async for unit in client.access_units():
                     sink.unit(unit)
             else:

@@ -110,6 +110,11 @@ class SourceSink:
             self._video.push(unit)
             self._tell()
 
+    def passed_on(self, unit: AccessUnit) -> bool:
+        """As `unit`, for who asks whether it was taken: it always is."""
+        self.unit(unit)
+        return True
+
     def lacks_from_thread(self, kind: str) -> None:
         """As `lacks`."""
         self._in_loop(lambda: self.lacks(kind))

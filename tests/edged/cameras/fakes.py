@@ -44,6 +44,7 @@ class FakePictures:
         self.road = road
         self.closed = asyncio.Event()
         self.lost = Losses()
+        self.take: Callable[[AccessUnit], bool] = lambda _: False
         self._items: asyncio.Queue[AccessUnit | Exception] = asyncio.Queue()
 
     def losses(self) -> Losses:
@@ -54,6 +55,10 @@ class FakePictures:
 
     def give(self, unit: AccessUnit) -> None:
         self._items.put_nowait(unit)
+
+    def hand_over(self, take: Callable[[AccessUnit], bool]) -> None:
+        """What is given to `take` comes at once, past what is shown."""
+        self.take = take
 
     def fail(self, error: Exception) -> None:
         self._items.put_nowait(error)

@@ -13,6 +13,7 @@ from aiortc.mediastreams import MediaStreamTrack
 from edged.cameras.camera import Camera
 from edged.cameras.losses import TELL_INTERVAL_S, Losses
 from edged.settings import CameraSettings, Secret
+from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.rtsp import VideoDescription
 from metered_realtime.media.rtsp_errors import RtspAuthError, RtspConnectError, RtspNoVideoError
 from tests.edged.cameras.fakes import FakePictures, FakeSource, settings
@@ -285,6 +286,24 @@ async def test_a_camera_without_h264_that_cannot_be_encoded_either_says_why() ->
     async with running(source, source=Secret("exec:cat")) as watched, viewer(watched):
         assert [await watched.status() for _ in range(2)][1] == ("failed", "the camera sends H265, not H264")
     assert set(source.roads) == {"as it is"}
+
+
+async def test_a_picture_is_passed_on_at_the_moment_it_comes_unless_there_is_more_to_do_with_it() -> None:
+    source = FakeSource()
+    async with running(source) as watched:
+        reader = watched.camera.track.open_reader()
+        waiting = asyncio.create_task(reader.recv())
+        life = await source.life()
+        life.show(1)
+        await watched.states(2)
+        await waiting
+        assert life.take(AccessUnit(b"at once", 2 * 3000, is_key=False))
+        assert bytes(await reader.recv()) == b"at once"
+        assert not life.take(AccessUnit(b"key", 3 * 3000, is_key=True)), "losses are told with it"
+        life.video = VideoDescription("H264", 640, 360, "Constrained Baseline", has_b_frames=False)
+        assert not life.take(AccessUnit(b"of another size", 4 * 3000, is_key=False)), "it is looked at first"
+        assert reader.backlog_units == 0
+        reader.stop()
 
 
 async def test_a_new_picture_size_in_mid_stream_is_told_and_the_viewer_stays() -> None:

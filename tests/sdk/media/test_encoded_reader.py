@@ -6,7 +6,13 @@ from fractions import Fraction
 import pytest
 from aiortc.mediastreams import MediaStreamError
 
-from metered_realtime.media.encoded_reader import REPLAY_INTERVAL_S, EncodedReader, SharedUnit, stamped_copy
+from metered_realtime.media.encoded_reader import (
+    MAX_REPLAY_INTERVAL_S,
+    REPLAY_INTERVAL_S,
+    EncodedReader,
+    SharedUnit,
+    stamped_copy,
+)
 
 BASE = Fraction(1, 90_000)
 
@@ -59,6 +65,22 @@ async def test_a_replay_is_not_given_too_often_nor_into_a_burst_nor_of_nothing()
     assert not one.replay(group, 10.0 + REPLAY_INTERVAL_S / 2)
     assert one.replay(group, 10.0 + REPLAY_INTERVAL_S)
     assert (await one.recv()).pts == 3003
+
+
+async def test_a_receiver_whom_replays_do_not_help_gets_them_ever_more_seldom() -> None:
+    group = (shared(0, key=True),)
+    one = reader(*group)
+    await one.recv()
+    given = []
+    for tick in range(10 * 40):
+        if one.replay(group, tick / 10):
+            given.append(tick / 10)
+            await one.recv()
+    assert given == [0.0, 1.0, 3.0, 7.0, 15.0, 23.0, 31.0, 39.0]
+    later_s = 39.0 + 2 * MAX_REPLAY_INTERVAL_S
+    assert one.replay(group, later_s)
+    await one.recv()
+    assert one.replay(group, later_s + REPLAY_INTERVAL_S)
 
 
 async def test_only_a_reader_that_reads_may_ask() -> None:

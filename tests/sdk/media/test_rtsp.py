@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import av
 import pytest
 
+from metered_realtime.media.access_unit import AccessUnit
 from metered_realtime.media.h264 import nal_type, split_annex_b
 from metered_realtime.media.rtp_audio import AudioFormat, AudioUnit
 from metered_realtime.media.rtsp import (
@@ -23,7 +24,7 @@ from metered_realtime.media.rtsp import (
 )
 from metered_realtime.media.rtsp_message import RtspRequest
 from tests.sdk.media.camera_process import CameraProcess, camera
-from tests.sdk.media.h264_samples import rtp
+from tests.sdk.media.h264_samples import rtp, slice_nal
 from tests.sdk.media.scripted_camera import SDP, answer, frame, key_frame, polite, scripted
 
 TIMEOUT_S = 8.0
@@ -335,6 +336,64 @@ async def test_a_slow_consumer_loses_groups_not_memory() -> None:
 def test_an_address_of_no_use_is_told_at_once() -> None:
     with pytest.raises(RtspUrlError):
         RtspClient("http://cam/1")
+
+
+def picture(number: int) -> bytes:
+    """Return a picture that needs the one before it; `key_frame(0)` comes with PLAY."""
+    return frame(0, rtp(1 + number, number * 3000, slice_nal(), marker=True))
+
+
+async def test_a_picture_is_handed_over_at_once_and_one_that_is_not_taken_is_iterated_over_in_its_place() -> None:
+    async with scripted() as fake, client(fake.url) as rtsp, asyncio.timeout(TIMEOUT_S):
+        taken: asyncio.Queue[int] = asyncio.Queue()
+        refused = {2 * 3000}
+
+        def take(unit: AccessUnit) -> bool:
+            taken.put_nowait(unit.pts_90k)
+            return unit.pts_90k not in refused
+
+        rtsp.hand_over(take)
+        assert (await rtsp.next_unit()).is_key, "it waited already"
+        fake.say(picture(1))
+        assert await taken.get() == 3000
+        fake.say(picture(2) + picture(3))
+        assert [(await rtsp.next_unit()).pts_90k for _ in range(2)] == [6000, 9000]
+        assert taken.get_nowait() == 6000
+        assert taken.empty(), "the next one did not overtake it"
+        fake.say(picture(4))
+        assert await taken.get() == 12000
+        assert rtsp.dropped_units == 0
+
+
+async def test_whoever_raises_is_not_asked_again() -> None:
+    async with scripted() as fake, client(fake.url) as rtsp, asyncio.timeout(TIMEOUT_S):
+        await rtsp.next_unit()
+        asked: list[int] = []
+
+        def take(unit: AccessUnit) -> bool:
+            asked.append(unit.pts_90k)
+            raise ValueError
+
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        rtsp.hand_over(take)
+        fake.say(picture(1) + picture(2))
+        with pytest.raises(RtspConnectError):
+            await rtsp.next_unit()
+        assert asked == [3000]
+
+
+async def test_a_client_that_is_being_closed_hands_nothing_over() -> None:
+    def last_words(request: RtspRequest) -> bytes | None:
+        return picture(1) + answer(request) if request.method == "TEARDOWN" else polite(request)
+
+    taken: list[AccessUnit] = []
+    async with scripted(last_words) as fake:
+        async with client(fake.url) as rtsp:
+            await rtsp.next_unit()
+            rtsp.hand_over(lambda unit: taken.append(unit) is None)
+        assert "TEARDOWN" in fake.methods
+    assert rtsp.stats().units == 2
+    assert not taken
 
 
 async def test_cancelling_an_open_leaves_no_connection_behind() -> None:

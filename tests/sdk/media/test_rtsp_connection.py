@@ -12,6 +12,13 @@ from metered_realtime.media.rtsp_message import RtspRequest
 from tests.sdk.media.scripted_camera import ScriptedCamera, answer, frame, polite, scripted
 
 
+class Closing(asyncio.Transport):
+    """Says nothing of its own."""
+
+    def close(self) -> None:
+        """Takes its time."""
+
+
 class Client:
     def __init__(self) -> None:
         self.frames: list[tuple[int, bytes]] = []
@@ -44,6 +51,17 @@ async def test_answers_find_their_requests_and_frames_their_owner() -> None:
     assert (first.headers.get("public"), second.headers.get("public")) == ("OPTIONS", "DESCRIBE")
     assert client.frames == [(4, b"abc")] * 2
     assert not client.ended.done()
+
+
+async def test_who_is_cancelled_while_the_connection_ends_is_cancelled_all_the_same() -> None:
+    connection = Client().connection
+    connection.connection_made(Closing())
+    closing = asyncio.create_task(connection.close(within_s=60), name="close")
+    await asyncio.sleep(0)
+    connection.connection_lost(None)
+    closing.cancel()
+    await asyncio.wait([closing])
+    assert closing.cancelled()
 
 
 async def test_an_answer_without_number_goes_to_the_only_request() -> None:
