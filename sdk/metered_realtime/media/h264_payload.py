@@ -6,6 +6,7 @@ from metered_realtime.media import h264
 
 _FU_START = 0x80
 _FU_END = 0x40
+_FU_EDGE = _FU_START | _FU_END
 # A small packet or a piece of one must not become a heap of objects.
 MAX_NALS = 1024
 _MAX_FRAGMENTS = 16_384
@@ -47,6 +48,13 @@ class Depacketizer:
         else:
             raise PayloadError(f"RTP payload structure {kind} is for interleaved mode, which was not agreed on")
         return nals
+
+    def go_on(self, packet: bytes, start: int) -> bool:
+        """Take the fragment at `start` of a packet if it lies inside a unit; False where there is more to do."""
+        if not self._fragment or packet[start] & 0x1F != h264.NAL_FU_A or packet[start + 1] & _FU_EDGE:
+            return False
+        self._add_piece(packet[start + 2 :])
+        return True
 
     def flush(self) -> list[bytes]:
         """End a fragmented unit where it cannot go on: nothing was lost, the camera forgot the end bit."""

@@ -11,13 +11,15 @@ from metered_realtime.media.h264_bits import H264Error
 from metered_realtime.media.h264_payload import MAX_NALS, Depacketizer, PayloadError, RunawayError
 from metered_realtime.media.h264_sets import ParameterSets
 from metered_realtime.media.h264_sps import Sps
-from metered_realtime.media.rtp import RtpPacket, SequenceWatch, Timeline, parse_rtp
+from metered_realtime.media.rtp import HEADER_BYTES, PLAIN, RtpPacket, SequenceWatch, Timeline, parse_rtp, read_head
 from metered_realtime.media.video_description import VideoDescription
 
 DEFAULT_MAX_UNIT_BYTES = 5 * 1024 * 1024
 # One packet completes the picture before it and its own, which may be two fields.
 _MAX_UNITS_A_PACKET = 4
 _NONE: tuple[AccessUnit, ...] = ()
+# With something in it, and the longer header of H.265.
+_MIN_FRAGMENT_BYTES = HEADER_BYTES + 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,8 @@ class H264Assembler:
     def push(self, data: bytes, now_s: float) -> Sequence[AccessUnit]:
         """Take one RTP packet that arrived at `now_s`; return the units it completes (mostly none)."""
         self._packets += 1
+        if len(data) >= _MIN_FRAGMENT_BYTES and self._goes_on(data):
+            return _NONE
         packet = parse_rtp(data)
         if packet is None:
             self._bad_packets += 1
@@ -145,6 +149,22 @@ class H264Assembler:
                 self._repairs += 1
             self._end_picture(out)
         return out
+
+    def _goes_on(self, data: bytes) -> bool:
+        """Take a packet from inside a unit, as most are; False where there is more to settle."""
+        first, second, sequence, timestamp, ssrc = read_head(data)
+        if timestamp != self._timestamp or ssrc != self._ssrc or second != self._payload_type or first != PLAIN:
+            return False
+        if not self._sequence.is_next(sequence):
+            return False
+        try:
+            is_taken = self._payloads.go_on(data, HEADER_BYTES)
+        except PayloadError as error:
+            is_taken = True
+            self._spoiled(error)
+        if is_taken:
+            self._sequence.accept(sequence)
+        return is_taken
 
     def _follow(self, packet: RtpPacket) -> bool:
         """Keep to one sender and one payload type; True if this packet is to be used."""

@@ -7,6 +7,7 @@ from metered_realtime.media.h265 import HEADER_BYTES, NAL_AP, NAL_FU, nal_type
 
 _FU_START = 0x80
 _FU_END = 0x40
+_FU_EDGE = _FU_START | _FU_END
 
 
 class H265Depacketizer(Depacketizer):
@@ -33,6 +34,13 @@ class H265Depacketizer(Depacketizer):
         else:
             raise PayloadError(f"RTP payload structure {kind} was not agreed on")
         return nals
+
+    def go_on(self, packet: bytes, start: int) -> bool:
+        """As `Depacketizer.go_on`."""
+        if not self._fragment or packet[start] >> 1 & 0x3F != NAL_FU or packet[start + HEADER_BYTES] & _FU_EDGE:
+            return False
+        self._add_piece(packet[start + HEADER_BYTES + 1 :])
+        return True
 
     def _take_fragment(self, payload: bytes) -> list[bytes]:
         if len(payload) <= HEADER_BYTES:

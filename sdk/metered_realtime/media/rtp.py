@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from metered_realtime.media.access_unit import CLOCK_RATE
 
-_HEADER_BYTES = 12
+HEADER_BYTES = 12
 _HEADER = Struct(">BBHII")
 _new = tuple.__new__  # what calling the class does, without a call in between: this is done for each packet
-_PLAIN = 0x80  # version 2, and nothing between this header and the payload, or behind it
+PLAIN = 0x80  # version 2, and nothing between this header and the payload, or behind it
 _MAX_MISORDER = 100
 _HALF_CLOCK = 1 << 31
 _CLOCK_WRAP = 1 << 32
@@ -35,12 +35,12 @@ class RtpPacket(NamedTuple):
 
 def parse_rtp(data: bytes) -> RtpPacket | None:
     """Read one RTP packet; None for anything that is not a whole, well-formed one."""
-    if len(data) < _HEADER_BYTES or data[0] >> 6 != 2:
+    if len(data) < HEADER_BYTES or data[0] >> 6 != 2:
         return None
     first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(data)
-    if first == _PLAIN:
-        return _new(RtpPacket, (second > 0x7F, second & 0x7F, sequence, timestamp, ssrc, data[_HEADER_BYTES:]))
-    start = _HEADER_BYTES + 4 * (first & 0x0F)
+    if first == PLAIN:
+        return _new(RtpPacket, (second > 0x7F, second & 0x7F, sequence, timestamp, ssrc, data[HEADER_BYTES:]))
+    start = HEADER_BYTES + 4 * (first & 0x0F)
     end = len(data)
     if first & 0x10:
         if start + 4 > end:
@@ -54,6 +54,11 @@ def parse_rtp(data: bytes) -> RtpPacket | None:
     if start > end:
         return None
     return RtpPacket(second > 0x7F, second & 0x7F, sequence, timestamp, ssrc, data[start:end])
+
+
+def read_head(data: bytes) -> tuple[int, int, int, int, int]:
+    """Return first byte, marker with payload type, sequence number, timestamp and SSRC of at least 12 bytes."""
+    return _HEADER.unpack_from(data)
 
 
 _IN_ORDER = (True, False)
@@ -73,6 +78,10 @@ class SequenceWatch:
     def reset(self) -> None:
         """Forget the position: the sender is a new one."""
         self._expected = self._restart = None
+
+    def is_next(self, sequence: int) -> bool:
+        """Whether this packet follows the last one."""
+        return sequence == self._expected
 
     def accept(self, sequence: int) -> tuple[bool, bool]:
         """Return (use this packet, something is missing before it)."""
