@@ -54,17 +54,16 @@ async def test_wrong_camera_password_is_told_once_and_readings_flow(site: Site) 
     await readings_flow(site, broker, gateway)
 
 
-@pytest.mark.parametrize(("path", "codec"), [("/h265", "H265"), ("/mjpeg", "JPEG")])
-async def test_camera_without_h264_says_what_it_found(site: Site, path: str, codec: str) -> None:
+async def test_camera_without_h264_says_what_it_found(site: Site) -> None:
     broker, _, camera = await site.start_broker(), await site.start_hub(), await site.start_camera()
     cameras = {
-        "barn": {"source": camera.url + path, "keep_warm": True, "transcode": "never"},
+        "barn": {"source": f"{camera.url}/mjpeg", "keep_warm": True, "transcode": "never"},
         "yard": {"source": f"{camera.url}/cam"},
     }
 
     gateway = await site.start_gateway(site.settings(cameras=cameras, telemetry=ROUTES))
 
-    await one_sentence(gateway, "barn", codec, "H.264")
+    await one_sentence(gateway, "barn", "JPEG", "H.264")
     await readings_flow(site, broker, gateway)
     viewer = await site.open_viewer()
     await viewer.frames_above("yard", 5, timeout_s=30)

@@ -40,7 +40,8 @@ async def play(stage):
     stage.fact("a greeting sent from the handler of the first member arrives", greeted)
 
     await third.join(stage.channel)
-    await arrives(lambda: len(first.remote_peers) == 2)
+    # Both: the official package may still add a member it is just being told of when it closes.
+    await arrives(lambda: len(first.remote_peers) == len(second.remote_peers) == 2)
     await second.close()
     await arrives(lambda: of_first.all(sdk.PeerLeft))
     arrived = [event.peer for event in of_first.all(sdk.PeerJoined)]
