@@ -109,3 +109,10 @@ async def join_page(page: Page, room: Room, **options: Any) -> str:
     """Let the page join the room; returns its peer id."""
     peer_id: str = await page.evaluate("return await joinRoom(arg)", {**room.address, **options})
     return peer_id
+
+
+@pytest.fixture
+def no_crossing_offers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our side lets a page offer first, however slow the machine is: crossing offers are test_glare's, and Chromium may
+    not survive one that it has to take back at once."""
+    monkeypatch.setattr("metered_realtime.negotiation.FIRST_OFFER_GRACE_S", 1.0)

@@ -111,6 +111,7 @@ async def test_a_page_goes_on_seeing_us_while_our_websocket_is_away(
 
 
 @ROLES
+@pytest.mark.usefixtures("no_crossing_offers")
 async def test_a_page_goes_on_seeing_us_and_we_it_while_its_websocket_is_away(
     held: Room, open_page: OpenPage, python_id: str
 ) -> None:

@@ -160,6 +160,7 @@ async def test_the_official_package_gets_what_was_chosen_for_it(
 # One direction only -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("no_crossing_offers")
 @pytest.mark.parametrize("is_first", [True, False], ids=["ours first", "page first"])
 async def test_a_page_stops_its_sender_for_who_joined_to_send_and_still_watches(
     is_first: bool, room: Room, ours: MeteredPeer, open_page: OpenPage

@@ -206,6 +206,7 @@ async def test_a_page_that_is_closed_and_opened_again_sees_and_is_seen_again(
     assert member.all(events.NegotiationError) == []
 
 
+@pytest.mark.usefixtures("no_crossing_offers")
 @ROLES
 async def test_a_page_sees_us_again_when_our_token_was_renewed(held: Room, open_page: OpenPage, ours: str) -> None:
     """The browser's SDK replaces its connection then; ours keeps its place."""
