@@ -176,6 +176,7 @@ async def test_media_goes_on_when_the_other_was_cut_off(other_kind: Others, hubs
     await side_by_side(ONE_LOST, play)
 
 
+@pytest.mark.usefixtures("no_crossing_offers")
 @pytest.mark.parametrize("first", ["ours", "other"])
 async def test_media_goes_on_when_both_were_cut_off(other_kind: Others, hubs: Hubs, first: str) -> None:
     """Told at once: it is as after the restart of a service that remembers nobody."""
@@ -202,6 +203,7 @@ async def come_back_in_order(pair: Pair, first: str) -> None:
     await until(lambda: pair.ours.peer.remote_peers, PATIENCE_S)
 
 
+@pytest.mark.usefixtures("no_crossing_offers")
 async def test_media_goes_on_when_the_hub_was_restarted(other_kind: Others, tmp_path: Path) -> None:
     """Ours as it comes: it knows that clients are on their way back, and waits for them."""
     address = {"listen": f"127.0.0.1:{free_port()}", "state_dir": str(tmp_path), "hold_s": 3.0}
