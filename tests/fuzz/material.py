@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -127,3 +129,38 @@ def spoiled_bytes(draw: st.DrawFn, data: bytes) -> bytes:
 
 descriptions = spoiled(DESCRIPTION, "\r\n") | spoiled(DESCRIPTION, " ") | st.text(max_size=200)
 candidates = st.one_of(*[spoiled(candidate, " ") for candidate in CANDIDATES]) | st.text(max_size=60)
+
+
+@st.composite
+def spoiled_packets(draw: st.DrawFn, packets: Sequence[bytes], header_at: slice) -> list[bytes]:
+    """A part of an RTP stream with packets lost, doubled, moved, from another place of time, or damaged; `header_at`
+    are the bytes that a damage of their own is for."""
+    begin = draw(st.integers(0, len(packets) - 20))
+    taken = list(packets[begin : begin + draw(st.integers(10, 60))])
+    for _ in range(draw(st.integers(1, 5))):
+        at, other = draw(st.integers(0, len(taken) - 1)), draw(st.integers(0, len(taken) - 1))
+        match draw(st.integers(0, 5)):
+            case 0:
+                del taken[at : at + draw(st.integers(1, 3))]
+            case 1:
+                taken.insert(at, taken[other])
+            case 2:
+                taken[at], taken[other] = taken[other], taken[at]
+            case 3:  # a clock that was set, sequence numbers that began anew
+                stamp, number = draw(st.integers(0, 2**32 - 1)), draw(st.integers(0, 2**16 - 1))
+                taken[at:] = [moved(packet, stamp, number) for packet in taken[at:]]
+            case 4:
+                taken[at] = draw(spoiled_bytes(taken[at]))
+            case _:
+                size = header_at.stop - header_at.start
+                damage = draw(st.binary(min_size=size, max_size=size))
+                taken[at] = taken[at][: header_at.start] + damage + taken[at][header_at.stop :]
+        taken = taken or list(packets[:5])
+    return taken
+
+
+def moved(packet: bytes, stamp: int, number: int) -> bytes:
+    if len(packet) < 12:
+        return packet
+    sequence, timestamp = struct.unpack("!HI", packet[2:8])
+    return packet[:2] + struct.pack("!HI", (sequence + number) & 0xFFFF, (timestamp + stamp) % 2**32) + packet[8:]
