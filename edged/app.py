@@ -9,61 +9,40 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from edged.broker import BrokerLink, OpenDoor, open_mqtt_door
+from edged.gateway_name import gateway_name
 from edged.hub_link import HubLink
-from edged.settings import CameraSettings, MqttSettings, Settings
-from edged.settings_checks import name_fault
-from edged.status.board import Board
+from edged.log import Redactor
+from edged.process import run_until_signal
+from edged.settings import CameraSettings, Settings, secrets_in
+from edged.site.topics import own_filters
+from edged.state_directory import StateDirectoryError, claim, state_directory
+from edged.status.answers import answer
+from edged.status.board import Board, Figure
+from edged.status.control import ControlSocket, socket_path
+from edged.status.desk import Desk
+from edged.status.metrics import exposition
+from edged.status.own_process import own_figures
 from edged.supervise import keep_running
 from edged.systemd import Notifier
+
+if TYPE_CHECKING:
+    from edged.telemetry.telemetry import Telemetry
 
 _log = logging.getLogger(__name__)
 
 _STOP_STAGE_S = 10.0
+_STATUS_LINE_S = 10.0
 _WEBRTC = ("aiortc", "av")
 EXIT_FAILED = 1
-
-Up = Callable[[str], None]
-Subscriptions = tuple[tuple[str, int], ...]
-
-
-class Door(Protocol):
-    """Where readings come from: the MQTT broker, or what a demonstration puts in its place."""
-
-    async def run(self, up: Up) -> None:
-        """Live through one connection; raise when it ends."""
-
-    def pause_reading(self) -> None:
-        """Take nothing more in for now."""
-
-    def resume_reading(self) -> None:
-        """Go on."""
-
-
-OpenDoor = Callable[[MqttSettings, str, Subscriptions, Callable[[Any], None]], Door]
-
-
-def open_mqtt_door(
-    settings: MqttSettings, client_id: str, subscriptions: Subscriptions, on_message: Callable[[Any], None]
-) -> Door:
-    """Return the door to the site's broker."""
-    from edged.mqtt import MqttDoor  # noqa: PLC0415 - a gateway without routes never loads paho
-
-    return MqttDoor(settings, client_id=client_id, subscriptions=subscriptions, on_message=on_message)
-
-
-def gateway_name(settings: Settings, host_name: str) -> str:
-    """Return the gateway's name: the one that is set, else the host's if it can be a name."""
-    if settings.gateway.name:
-        return settings.gateway.name
-    return host_name if not name_fault(host_name) else "gateway"
 
 
 def cameras_by_channel(settings: Settings) -> dict[str, tuple[CameraSettings, ...]]:
@@ -75,12 +54,6 @@ def cameras_by_channel(settings: Settings) -> dict[str, tuple[CameraSettings, ..
     return groups
 
 
-def state_directory(environ: Mapping[str, str], home: Path) -> Path:
-    """Where state is kept: what the service manager made for us, else the user's own place."""
-    given = environ.get("STATE_DIRECTORY", "").split(":")[0]
-    return Path(given) if given else home / ".local" / "state" / "edged"
-
-
 class Gateway:
     """The parts of one gateway, in stages: a stage is stopped, and has ended, before the next one is."""
 
@@ -90,30 +63,43 @@ class Gateway:
         self._settings = settings
         self._state_dir = state_dir
         self._board = board
-        self._open_door = open_door
         self._name = gateway_name(settings, socket.gethostname())
         self._link = HubLink(settings.hub)
-        self._door: Door | None = None
+        self._broker = BrokerLink(settings.mqtt, settings.mqtt.client_id or f"edged-{self._name}", open_door)
+        self._camera_figures: list[Callable[[], dict[str, Any]]] = []
         self._stages: list[list[asyncio.Task[Any]]] = []
+        self.desk = Desk(board, self._name, mask=Redactor(secrets_in(settings)))
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Build and start every part the settings ask for."""
-        cameras = cameras_by_channel(self._settings)
+        settings = self._settings
+        cameras = cameras_by_channel(settings)
+        routes = len(settings.telemetry.routes)
+        if cameras:
+            self._board.add_figures("cameras", self._figures_of_cameras)
         self._stages.append(
             [
                 group.create_task(self._run_cameras(channel, found), name=f"cameras of {channel}")
                 for channel, found in cameras.items()
             ]
         )
-        if self._settings.telemetry.routes:
-            self._start_telemetry(group)
-        routes = len(self._settings.telemetry.routes)
-        _log.info("ready: gateway %s, cameras: %d, routes: %d", self._name, len(self._settings.cameras), routes)
-        if not cameras and not routes:
-            _log.warning("nothing to do: the settings have neither cameras nor telemetry.routes")
+        rules = len(settings.commands.rules)
+        echo = self._start_telemetry(group) if routes else _nobody_reads
+        if rules:
+            self._start_commands(group, echo)
+        if routes or rules or settings.site.state == "always":
+            self._start_site(group)
+            mqtt = keep_running("mqtt", self._broker.run, report=self._board.reporter("mqtt"))
+            self._stages.append([group.create_task(mqtt, name="mqtt")])
+        self._board.add_figures("process", own_figures)
+        self._start_status(group)
+        _log.info("ready: gateway %s, cameras: %d, routes: %d", self._name, len(settings.cameras), routes)
+        if not cameras and not routes and not rules:
+            _log.warning("nothing to do: the settings have neither cameras nor telemetry.routes nor commands.rules")
 
     async def stop(self) -> None:
-        """Stop cameras, then telemetry (which writes what is left to disk), then the broker it acknowledges to."""
+        """Stop cameras, then telemetry (which writes what is left to disk), then the state on the broker, the broker it
+        all goes to, and what answers questions."""
         for stage in self._stages:
             for task in stage:
                 task.cancel()
@@ -136,11 +122,17 @@ class Gateway:
         part = CameraChannel(
             channel, cameras, gateway=self._name, open_peer=self._link.open_peer, report=self._board.reporter
         )
+        self._camera_figures.append(part.figures)
         async with asyncio.TaskGroup() as group:
             group.create_task(part.run_cameras(), name=f"cameras of {name}")
             group.create_task(keep_running(name, part.run, report=report), name=name)
 
-    def _start_telemetry(self, group: asyncio.TaskGroup) -> None:
+    def _figures_of_cameras(self) -> dict[str, Figure]:
+        return {name: found for read in self._camera_figures for name, found in read().items()}
+
+    def _start_telemetry(self, group: asyncio.TaskGroup) -> Callable[[str, bytes], None]:
+        """Return what takes a message of ours as one of the broker's."""
+        from edged.telemetry.runtime_file import runtime_directory  # noqa: PLC0415 - as below
         from edged.telemetry.telemetry import Telemetry  # noqa: PLC0415 - a gateway of cameras only loads no database
 
         settings = self._settings
@@ -149,24 +141,112 @@ class Gateway:
             gateway=self._name,
             default_channel=settings.hub.channel,
             open_client=self._link.open_client,
+            pause_uplink=self._link.pause,
             state_dir=self._state_dir,
             report=self._board.reporter("telemetry"),
-            pause=self._pause_reading,
-            resume=self._resume_reading,
+            pause=self._broker.pause_reading,
+            resume=self._broker.resume_reading,
+            runtime_dir=runtime_directory(os.environ, self._state_dir),
+            own_topics=own_filters(settings.site, self._name),
         )
-        client_id = settings.mqtt.client_id or f"edged-{self._name}"
-        door = self._door = self._open_door(settings.mqtt, client_id, telemetry.subscriptions, telemetry.accept)
+        self._broker.take(telemetry.subscriptions, telemetry.accept)
+        self._broker.on_session_lost(telemetry.session_lost)
+        self._broker.on_connecting(telemetry.connecting)
+        self._board.add_figures_of_several(partial(_figures_of, telemetry))
         self._stages.append([group.create_task(telemetry.run(), name="telemetry")])
-        mqtt = keep_running("mqtt", door.run, report=self._board.reporter("mqtt"))
-        self._stages.append([group.create_task(mqtt, name="mqtt")])
+        return partial(_read_back, telemetry)
 
-    def _pause_reading(self) -> None:
-        if self._door is not None:
-            self._door.pause_reading()
+    def _start_commands(self, group: asyncio.TaskGroup, echo: Callable[[str, bytes], None]) -> None:
+        from edged.commands.commands import MEMORY_BYTES, Commands  # noqa: PLC0415 - off unless there are rules
+        from edged.commands.schema import SchemaError  # noqa: PLC0415 - as above
+        from edged.telemetry.clock import Clock  # noqa: PLC0415 - as above
+        from edged.telemetry.runtime_file import open_runtime_file, runtime_directory  # noqa: PLC0415 - as above
 
-    def _resume_reading(self) -> None:
-        if self._door is not None:
-            self._door.resume_reading()
+        settings = self._settings
+        directory = runtime_directory(os.environ, self._state_dir)
+        file = open_runtime_file(directory, MEMORY_BYTES, name="commands.state")
+        report = self._board.reporter("commands")
+        try:
+            commands = Commands(
+                settings.commands,
+                gateway=self._name,
+                hub_channel=settings.hub.channel,
+                open_client=self._link.open_client,
+                broker=self._broker,
+                memory=file.area(MEMORY_BYTES),
+                is_lasting=file.is_lasting,
+                now=Clock(is_trusted=settings.telemetry.clock == "trusted", runtime_dir=directory).now,
+                echo=echo,
+                report=report,
+            )
+        except SchemaError as err:
+            report("failed", f"none is taken: {err}")
+            _log.error("commands: none is taken: %s", err)
+            return
+        self._board.add_figures("commands", commands.figures)
+        self._stages.append([group.create_task(commands.run(), name="commands")])
+
+    def _start_site(self, group: asyncio.TaskGroup) -> None:
+        from edged.site.announcer import Announcer  # noqa: PLC0415 - a gateway without MQTT has nobody to tell
+        from edged.site.discovery import birth_topic  # noqa: PLC0415 - as above
+        from edged.site.memory import TopicMemory  # noqa: PLC0415 - as above
+        from edged.site.states import OFFLINE  # noqa: PLC0415 - as above
+
+        settings = self._settings.site
+        site = Announcer(
+            settings,
+            self._name,
+            status=self.desk.document,
+            publish=self._broker.publish,
+            memory=TopicMemory(self._state_dir),
+        )
+        if settings.state == "never":  # what an earlier life has published is removed
+            self._broker.when_up(site.up)
+        else:
+            self._broker.leave_behind(site.topics.state, OFFLINE, site.up)
+        if settings.homeassistant:
+            self._broker.listen(birth_topic(settings.homeassistant_prefix), site.homeassistant_said)
+        self._board.watch(site.changed)
+        self._stages.append([group.create_task(site.run(), name="site")])
+
+    def _start_status(self, group: asyncio.TaskGroup) -> None:
+        settings = self._settings.status
+        path = socket_path(settings.socket, os.environ, self._state_dir)
+        control = ControlSocket(path, partial(answer, document=self.desk.document))
+        found: list[asyncio.Task[Any]] = [
+            group.create_task(keep_running("control socket", control.serve), name="control socket")
+        ]
+        if settings.http:
+            from edged.status.http import MetricsServer  # noqa: PLC0415 - off unless it is asked for
+
+            server = MetricsServer(settings.http, lambda: exposition(self.desk.document()))
+            found.append(group.create_task(keep_running("metrics", server.serve), name="metrics"))
+        self._stages.append(found)
+
+
+def _nobody_reads(_topic: str, _payload: bytes) -> None:
+    """Take no notice: there are no routes."""
+
+
+def _read_back(telemetry: Telemetry, topic: str, payload: bytes) -> None:
+    """Have the routes take a message that the broker does not bring back to us, for it was ours."""
+    from edged.mqtt import Inbound  # noqa: PLC0415 - a gateway without MQTT never loads paho
+
+    telemetry.accept(Inbound(topic, payload, 0, False, time.time_ns() // 1_000_000, lambda: None))
+
+
+def _figures_of(telemetry: Telemetry) -> dict[str, Figure]:
+    """The account, and every other group of figures as a part of its own."""
+    stats = telemetry.stats()
+    account = {
+        "received": stats.received + stats.recovered,
+        "delivered": stats.delivered,
+        "waiting": stats.waiting,
+        "dropped": stats.dropped,
+    }
+    found = telemetry.figures()
+    single = {name: figure for name, figure in found.items() if not isinstance(figure, Mapping)}
+    return {"telemetry": account | single, **{name: found[name] for name in found if name not in single}}
 
 
 async def serve(
@@ -179,10 +259,15 @@ async def serve(
 ) -> None:
     """Run a gateway until `stop` is set."""
     notifier = Notifier()
-    gateway = Gateway(settings, state_dir, board=Board(time.monotonic, notifier.status), open_door=open_door)
+    board = Board(time.monotonic)
+    gateway = Gateway(settings, state_dir, board=board, open_door=open_door)
+    board.watch(lambda: notifier.status(gateway.desk.line()))
     try:
         async with asyncio.TaskGroup() as group:
-            feeder = group.create_task(_feed_watchdog(notifier), name="watchdog")
+            helpers = [
+                group.create_task(_feed_watchdog(notifier), name="watchdog"),
+                group.create_task(_keep_line(notifier, gateway.desk), name="status line"),
+            ]
             gateway.start(group)
             notifier.ready()
             on_started()
@@ -190,7 +275,8 @@ async def serve(
             notifier.stopping()
             _log.info("stopping")
             await gateway.stop()
-            feeder.cancel()
+            for helper in helpers:
+                helper.cancel()
     finally:
         notifier.close()
 
@@ -204,54 +290,20 @@ async def _feed_watchdog(notifier: Notifier) -> None:
         await asyncio.sleep(notifier.watchdog_interval_s)
 
 
-def _listen_to_signals(stop: asyncio.Event, on_abort: Callable[[], None]) -> None:
-    loop = asyncio.get_running_loop()
-
-    def interrupt() -> None:
-        if stop.is_set():
-            on_abort()
-            os._exit(130)
-        stop.set()
-
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    loop.add_signal_handler(signal.SIGINT, interrupt)
-    loop.add_signal_handler(
-        signal.SIGHUP, _log.warning, "SIGHUP is ignored: restart the daemon to read the settings again"
-    )
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop  # noqa: PLC0415 - there are no wheels of it for 32-bit ARM
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
-
-
-def run_until_signal(
-    main: Callable[[asyncio.Event], Awaitable[int]], *, on_abort: Callable[[], None] = lambda: None
-) -> int:
-    """Run `main(stop)` on the fastest loop there is; SIGTERM and SIGINT set `stop`.
-
-    A second SIGINT calls `on_abort` and ends the process at once.
-    """
-
-    async def with_signals() -> int:
-        stop = asyncio.Event()
-        _listen_to_signals(stop, on_abort)
-        return await main(stop)
-
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(with_signals())
+async def _keep_line(notifier: Notifier, desk: Desk) -> None:
+    """Show what is counted, too, which nobody reports when it changes."""
+    while True:
+        await asyncio.sleep(_STATUS_LINE_S)
+        notifier.status(desk.line())
 
 
 def run(settings: Settings) -> int:
     """Run the gateway until a signal ends it, and return the exit code."""
     state_dir = state_directory(os.environ, Path.home())
     try:
-        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as err:
-        _log.error("the state directory %s cannot be made (%s); set STATE_DIRECTORY", state_dir, err.strerror)
+        lock = claim(state_dir)
+    except StateDirectoryError as err:
+        _log.error("%s", err)
         return EXIT_FAILED
 
     async def main(stop: asyncio.Event) -> int:
@@ -263,4 +315,7 @@ def run(settings: Settings) -> int:
             return EXIT_FAILED
         return 0
 
-    return run_until_signal(main)
+    try:
+        return run_until_signal(main)
+    finally:
+        os.close(lock)

@@ -1,7 +1,8 @@
 """The `edged` command: each sub-command is a few lines that load what they need and return an exit code.
 
-Exit codes: 0 done, 1 it could not be done now, 2 wrong usage, 3 browsers get nothing of the camera (probe), 78 the
-settings are at fault (the service manager does not restart on it), 130 interrupted.
+Exit codes: 0 done, 1 it could not be done now, 2 wrong usage, 3 browsers get nothing of the camera (probe), 4 the
+gateway runs and something is not as it should be (status), 78 the settings are at fault (the service manager does not
+restart on it), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edged import __version__
+from edged.lazy_modules import load_when_used
 
 EXIT_FAILED = 1
 EXIT_CONFIG = 78
@@ -34,6 +36,7 @@ class Command:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    load_when_used()
     try:
         arguments = _parser(words).parse_args(words)
         return int(_COMMANDS[arguments.command].run(arguments))
@@ -104,6 +107,18 @@ def _check(arguments: argparse.Namespace) -> int:
         settings = load(arguments.file, Settings, warn=lambda sentence: _complain(f"warning: {sentence}"))
     except SettingsError as err:
         return _refuse(err)
+    from edged.advice import advice
+
+    for sentence in advice(settings):
+        _complain(f"warning: {sentence}")
+    if any(rule.schema or rule.schema_file for rule in settings.commands.rules):
+        from edged.commands.schema import SchemaError, validators
+
+        try:
+            validators(settings.commands)
+        except SchemaError as err:
+            _complain(f"{arguments.file}: {err}")
+            return EXIT_CONFIG
     cameras, routes = len(settings.cameras), len(settings.telemetry.routes)
     _say(f"{arguments.file}: good; {_count(cameras, 'camera')}, {_count(routes, 'telemetry route')}")
     return 0
@@ -162,6 +177,30 @@ def _probe(arguments: argparse.Namespace) -> int:
     return probe.run(arguments)
 
 
+def _status_arguments(parser: argparse.ArgumentParser) -> None:
+    from edged.status import command
+
+    command.add_arguments(parser, DEFAULT_CONFIG)
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from edged.status import command
+
+    return command.run(arguments)
+
+
+def _route_arguments(parser: argparse.ArgumentParser) -> None:
+    from edged import route_test
+
+    route_test.add_arguments(parser, DEFAULT_CONFIG)
+
+
+def _route(arguments: argparse.Namespace) -> int:
+    from edged import route_test
+
+    return route_test.run(arguments)
+
+
 def _no_arguments(parser: argparse.ArgumentParser) -> None:
     """Take none."""
 
@@ -175,6 +214,8 @@ _COMMANDS: dict[str, Command] = {
     "run": Command("run the gateway", _config_argument, _run),
     "check": Command("check a settings file and list every fault", _check_arguments, _check),
     "config": Command("show the effective settings, secrets masked", _config_argument, _config),
+    "status": Command("show how the running gateway is", _status_arguments, _status),
+    "route": Command("try a message: which route takes it, and what would be sent", _route_arguments, _route),
     "probe": Command("look at a camera: what it sends, what browsers get", _probe_arguments, _probe),
     "hub": Command("run a signalling service of your own, with the viewer page", _hub_arguments, _hub),
     "demo": Command("show a camera and sensors in a browser, with nothing else at hand", _demo_arguments, _demo),

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from edged import log
-from edged.app import Door, Subscriptions, run_until_signal, serve
+from edged.app import serve
+from edged.broker import Door, Subscriptions
 from edged.browser_sdk import BrowserSdkError, fetch
 from edged.demo_sensors import TOPIC, Greenhouse
 from edged.errors import EdgedError
 from edged.hub.pages import find_browser_sdk
+from edged.process import run_until_signal
 from edged.settings import (
     CameraSettings,
     GatewaySettings,
@@ -31,6 +33,7 @@ from edged.settings import (
     RouteSettings,
     Secret,
     Settings,
+    SiteSettings,
     TelemetrySettings,
 )
 
@@ -86,10 +89,14 @@ def demo_settings(url: str, key: str) -> Settings:
         hub=HubLinkSettings(url=url, key=Secret(key), channel=CHANNEL),
         cameras=(CameraSettings(name="picture", source=Secret("test:")),),
         telemetry=TelemetrySettings(routes=(RouteSettings(topic=TOPIC),)),
+        # The greenhouse is no broker that could be told.
+        site=SiteSettings(state="never"),
     )
 
 
-def _open_greenhouse(_: MqttSettings, __: str, ___: Subscriptions, on_message: Callable[[Any], None]) -> Door:
+def _open_greenhouse(
+    _: MqttSettings, __: str, ___: Subscriptions, on_message: Callable[[Any], None], **_more: Any
+) -> Door:
     return Greenhouse(on_message)
 
 

@@ -25,6 +25,8 @@ class SensorMessage:
     ack: Callable[[], None]
     qos: int = 1
     retain: bool = False
+    packet_id: int = 0
+    repeated: bool = False
 
 
 def greenhouse(elapsed_s: float) -> dict[str, float | str]:

@@ -7,7 +7,9 @@ EdgedError                       retry_after_s: wait at least this long before t
 │   ├── BrokerTlsError           TLS could not be agreed on
 │   ├── BrokerProtocolError      what answers does not speak MQTT as we do
 │   ├── BrokerLostError          a working connection ended
-│   └── BrokerNotConnectedError  a publish while there is no connection
+│   ├── BrokerNotConnectedError  a publish while there is no connection
+│   ├── NoReplyError             a request that nobody answered in time
+│   └── PublicationLateError     a publish whose time was over before its turn came
 ├── StoreError                   the outbox file: try again later
 │   └── StoreCorruptError        the outbox file: set it aside
 └── UplinkLostError              the signalling client ended and will not come back by itself
@@ -61,6 +63,14 @@ class BrokerNotConnectedError(MqttError):
     """There is no connection to publish on; nothing is queued."""
 
 
+class NoReplyError(MqttError):
+    """Nobody answered a request in time; whether it was carried out is not known."""
+
+
+class PublicationLateError(MqttError):
+    """What was to be published has expired before its turn came; it was not published."""
+
+
 class StoreError(EdgedError):
     """The outbox file cannot be read or written at the moment."""
 
@@ -70,4 +80,8 @@ class StoreCorruptError(StoreError):
 
 
 class UplinkLostError(EdgedError):
-    """The link to the signalling service ended and the client will not reconnect by itself."""
+    """The link to the signalling service ended and the client will not reconnect; `close_code` is its own, or 0."""
+
+    def __init__(self, sentence: str, *, retry_after_s: float | None = None, close_code: int = 0) -> None:
+        super().__init__(sentence, retry_after_s=retry_after_s)
+        self.close_code = close_code

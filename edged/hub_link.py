@@ -3,6 +3,7 @@ a refused first connection into one sentence that says which setting to change."
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import re
@@ -10,12 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 from edged.errors import EdgedError
 from edged.settings import HubLinkSettings
-from metered_realtime import ReconnectOptions, SignallingClient, SignallingConnectError, StdlibLogger, WsCloseCode
+from metered_realtime import (
+    NetworkWatch,
+    ReconnectOptions,
+    SignallingClient,
+    SignallingConnectError,
+    StdlibLogger,
+    WsCloseCode,
+    backoff,
+)
 
 if TYPE_CHECKING:
     from metered_realtime import MeteredPeer
 
 _REFUSED_RETRY_S = 60.0
+_CROWDED_RETRY_S = 30.0
+_JITTER = 0.2
 _ERRNO = re.compile(r"\[Errno -?\d+\] ")
 _ADVICE: dict[int, str] = {
     WsCloseCode.POLICY_VIOLATION: "refused the connection",
@@ -40,8 +51,11 @@ class HubConnectError(EdgedError):
     """The first connection to the hub failed; `retry_after_s` is set where somebody has to change a setting."""
 
     def __init__(self, url: str, error: SignallingConnectError) -> None:
-        code = error.close_code
+        code = self.close_code = error.close_code
         retry_after_s = _REFUSED_RETRY_S if code in _REMEDY or 400 <= code < 500 else None
+        if code == WsCloseCode.OVER_CONCURRENT_LIMIT:
+            # Gateways that were turned away together do not come back together.
+            retry_after_s = backoff.jittered(_CROWDED_RETRY_S, _JITTER)
         super().__init__(connect_sentence(url, code, error.close_reason), retry_after_s=retry_after_s)
 
 
@@ -87,11 +101,24 @@ class HubLink:
 
         return HubPeer(self._settings.url, **self._options())
 
+    async def pause(self, delay_s: float) -> None:
+        """Wait before another try; a change of the machine's network ends it early."""
+        over = asyncio.Event()
+        timer = asyncio.get_running_loop().call_later(delay_s, over.set)
+        watch = NetworkWatch(over.set)
+        await watch.start()
+        try:
+            await over.wait()
+        finally:
+            timer.cancel()
+            await watch.aclose()
+
     def _options(self) -> dict[str, Any]:
         is_debug = logging.getLogger("metered_realtime").isEnabledFor(logging.DEBUG)
         return {
             "api_key": self._settings.key.reveal(),
             "reconnect": ReconnectOptions(max_attempts=math.inf),
+            "inactivity_timeout": self._settings.silence_s,
             # The parts themselves say when their link comes and goes; the SDK's own words are for the curious.
             "logger": StdlibLogger() if is_debug else None,
         }

@@ -13,13 +13,18 @@ from dataclasses import dataclass
 
 from edged import settings_checks as checks
 from edged.settings_cameras import CameraSettings
+from edged.settings_commands import CommandRuleSettings, CommandSettings, SenderSettings
 from edged.settings_fields import Secret, required, secrets_in, section, setting
-from edged.settings_telemetry import OutboxSettings, RouteSettings, TelemetrySettings
+from edged.settings_site import SiteSettings, StatusSettings
+from edged.settings_telemetry import BudgetSettings, OutboxSettings, RouteSettings, TelemetrySettings
 
 __all__ = [
     "DEFAULT_CHANNEL",
     "DEFAULT_HUB_URL",
+    "BudgetSettings",
     "CameraSettings",
+    "CommandRuleSettings",
+    "CommandSettings",
     "GatewaySettings",
     "HubLinkSettings",
     "LogSettings",
@@ -27,7 +32,10 @@ __all__ = [
     "OutboxSettings",
     "RouteSettings",
     "Secret",
+    "SenderSettings",
     "Settings",
+    "SiteSettings",
+    "StatusSettings",
     "TelemetrySettings",
     "required",
     "secrets_in",
@@ -62,11 +70,17 @@ class HubLinkSettings:
     channel: str = setting(
         DEFAULT_CHANNEL, "Channel for cameras and readings that name none.", check=checks.required_channel_fault
     )
+    silence_s: float = setting(
+        16.0,
+        "Seconds without a sign of life after which a link counts as dead; it is asked for one at a third of that.",
+        minimum=3,
+        maximum=300,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MqttSettings:
-    """The site's MQTT broker. It is used only if `telemetry.routes` has an entry."""
+    """The site's MQTT broker. Used with telemetry.routes, commands.rules, or site.state: always."""
 
     host: str = setting("127.0.0.1", "Host name or address of the broker.", check=checks.host_fault)
     port: int = setting(1883, "TCP port of the broker (8883 is usual with `tls`).", minimum=1, maximum=65535)
@@ -110,9 +124,12 @@ class Settings:
     mqtt: MqttSettings = section(MqttSettings, "The MQTT broker.")
     cameras: tuple[CameraSettings, ...] = setting((), "Cameras by name.", keyed_by="name")
     telemetry: TelemetrySettings = section(TelemetrySettings, "Readings from MQTT.")
+    commands: CommandSettings = section(CommandSettings, "Commands from channels to MQTT; denied unless a rule allows.")
+    site: SiteSettings = section(SiteSettings, "The gateway's state on the MQTT broker.")
+    status: StatusSettings = section(StatusSettings, "What `edged status` and Prometheus read.")
     log: LogSettings = section(LogSettings, "Logging.")
 
     def cross_faults(self) -> Iterator[tuple[str, str]]:
-        """Find a hub without the key that cameras and routes need."""
-        if (self.cameras or self.telemetry.routes) and not self.hub.key:
+        """Find a hub without the key that cameras, routes and commands need."""
+        if (self.cameras or self.telemetry.routes or self.commands.rules) and not self.hub.key:
             yield "hub.key", "is needed to reach the hub; give a publishable key (pk_live_...), or key_file"

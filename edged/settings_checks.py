@@ -14,6 +14,7 @@ _LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _RESERVED_CHANNELS = ("_metered/", "_internal/", "_system/")
 _MAX_CHANNEL = 256
 _MAX_TOPIC_BYTES = 65535
+_MAX_PUBLISHED_TOPIC_BYTES = 1024
 _MAX_NAME = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _CAMERA_SCHEMES = frozenset({"rtsp", "rtsps"})
@@ -199,4 +200,42 @@ def host_fault(host: str) -> str:
         return "only a host name or an address is given here, without scheme, user and path; for example: 127.0.0.1"
     if host.count(":") == 1:
         return "the port does not belong here; give it as `port`"
+    return ""
+
+
+def plain_topic_fault(topic: str) -> str:
+    """Check the beginning of topics that are published to (MQTT 5 section 4.7): no wildcards, no empty levels."""
+    if not topic or any(not level for level in topic.split("/")):
+        return "a topic has no empty level; for example: edged/farm"
+    if "+" in topic or "#" in topic or topic.startswith("$"):
+        return "a topic that is published to holds no '+' and '#', and does not begin with '$'"
+    if _has_control_characters(topic) or len(topic.encode("utf-8", "replace")) > _MAX_PUBLISHED_TOPIC_BYTES:
+        return f"a topic holds no control characters and at most {_MAX_PUBLISHED_TOPIC_BYTES} bytes"
+    return ""
+
+
+def site_topic_fault(topic: str) -> str:
+    """Check the topic that the gateway's state is published under; {gateway} stands for the gateway's name."""
+    rest = topic.replace("{gateway}", "gateway")
+    if "{" in rest or "}" in rest:
+        return "only {gateway} is filled in; for example: edged/{gateway}"
+    return plain_topic_fault(rest)
+
+
+def loopback_listen_fault(address: str) -> str:
+    """Check an address of this machine that is listened on; empty means none."""
+    if not address:
+        return ""
+    parts = _split(f"//{address}")
+    if parts is None or not parts.hostname or not parts.port or parts.netloc != address or parts.username is not None:
+        return "not an address to listen on; for example: 127.0.0.1:9555"
+    if not is_loopback_host(parts.hostname):
+        return "it is served to this machine only, for there is no login; write 127.0.0.1:PORT"
+    return ""
+
+
+def socket_path_fault(path: str) -> str:
+    """Check where a Unix socket is made; empty means the usual place."""
+    if path and (not path.startswith("/") or path.endswith("/") or _has_control_characters(path)):
+        return "not the whole path of a socket; for example: /run/edged/control.sock"
     return ""

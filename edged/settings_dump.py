@@ -10,7 +10,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from edged.settings import CameraSettings, RouteSettings, Secret, Settings
+from edged.settings import CameraSettings, CommandRuleSettings, RouteSettings, Secret, SenderSettings, Settings
 
 _WIDTH = 100
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*\Z")
@@ -22,6 +22,7 @@ _HEAD = """\
 # The one thing defaults cannot show: what an entry of a list looks like.
 _EXAMPLES: Mapping[type, Mapping[str, Any]] = {
     CameraSettings: {"": "yard", "source": "rtsp://192.168.1.20/stream1"},
+    CommandRuleSettings: {"topics": ["farm/+/set"], "sender": SenderSettings(metadata={"role": "operator"})},
     RouteSettings: {"topic": "greenhouse/#"},
 }
 
@@ -104,15 +105,25 @@ def _commented_items(field: dataclasses.Field[Any], kind: Any, pad: str) -> Iter
     keyed_by = field.metadata.get("keyed_by", "")
     if keyed_by:
         yield f"{pad}# {example['']}:"
-    marker = "  " if keyed_by else "- "
-    for one in dataclasses.fields(item):
-        if one.name == keyed_by:
+    lines = list(_commented_entry(item, example, "  ", skip=keyed_by))
+    if not keyed_by:
+        first = next(index for index, line in enumerate(lines) if not line.startswith("  #"))
+        lines[first] = f"- {lines[first].lstrip()}"
+    yield from (f"{pad}# {line}" for line in lines)
+
+
+def _commented_entry(cls: type, example: Mapping[str, Any], pad: str, *, skip: str = "") -> Iterator[str]:
+    for field in dataclasses.fields(cls):
+        if field.name == skip:
             continue
-        value = example.get(one.name, None if one.metadata.get("required") else _default(one))
-        for line in _doc("", one.metadata["doc"] + _allowed(one)):
-            yield f"{pad}#   {line}"
-        yield f"{pad}# {marker}{one.name}: {scalar(value)}"
-        marker = "  "
+        value = example.get(field.name, None if field.metadata.get("required") else _default(field))
+        yield from (pad + line for line in _doc("", field.metadata["doc"] + _allowed(field)))
+        if dataclasses.is_dataclass(value):
+            yield f"{pad}{field.name}:"
+            shown = {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+            yield from _commented_entry(type(value), shown, pad + "  ")
+        else:
+            yield f"{pad}{field.name}: {scalar(value)}"
 
 
 def _item_type(kind: Any) -> type | None:

@@ -7,26 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from edged import settings_checks as checks
-from edged.settings_fields import required, section, setting
+from edged.settings_fields import section, setting
+from edged.settings_routes import RouteSettings
+from edged.topic_filters import covers
+from edged.topic_patterns import parse
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RouteSettings:
-    """From MQTT topics to a channel."""
-
-    topic: str = required("MQTT topic filter; + is one level, # is all that follow.", check=checks.topic_filter_fault)
-    channel: str = setting(
-        "", "Channel the readings are published to; empty: `hub.channel`.", check=checks.channel_fault
-    )
-    qos: int = setting(
-        1, "Quality of service of the subscription; 0 only where a lost reading does not matter.", minimum=0, maximum=1
-    )
-    payload: str = setting(
-        "auto",
-        "How the payload is read: number, json, text, or auto (json where it parses, else text).",
-        choices=("auto", "json", "number", "text"),
-    )
+__all__ = ["BudgetSettings", "OutboxSettings", "RouteSettings", "TelemetrySettings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +27,15 @@ class OutboxSettings:
     spill_after_s: float = setting(
         3.0, "Seconds a reading waits for the uplink in memory before it goes to disk.", minimum=0, maximum=3600
     )
-    window: int = setting(256, "Readings sent ahead of the hub's acknowledgement.", minimum=1, maximum=10000)
+    window: int = setting(5000, "Readings sent ahead of the hub's acknowledgement.", minimum=1, maximum=10000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetSettings:
+    """How many messages may go to the hub. Readings above it wait and go together; none is dropped for it."""
+
+    messages_per_month: int = setting(0, "Messages a month, spread over its days; 0: any number.", minimum=0)
+    reset_day: int = setting(1, "Day on which the month of the account begins (UTC).", minimum=1, maximum=28)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +44,37 @@ class TelemetrySettings:
 
     routes: tuple[RouteSettings, ...] = setting((), "List of routes; the first whose topic matches is taken.")
     outbox: OutboxSettings = section(OutboxSettings, "Store for readings the hub has not acknowledged.")
+    budget: BudgetSettings = section(BudgetSettings, "How many messages may go to the hub.")
+    gather_s: float = setting(
+        0.025,
+        "Seconds between two messages while readings keep coming, so that they go together; the first goes at once.",
+        minimum=0,
+        maximum=60,
+    )
+    topics: int = setting(
+        20000,
+        "Topics whose last reading is remembered for filters; of more, the longest silent count as new.",
+        minimum=100,
+        maximum=1000000,
+    )
+    quarantine: bool = setting(
+        True, "Keep the beginning of some refused messages in quarantine.jsonl in the state directory."
+    )
+    clock: str = setting(
+        "auto",
+        "When the clock is right: auto (once a time service, a battery clock or a person has set it) or trusted.",
+        choices=("auto", "trusted"),
+    )
 
     def cross_faults(self) -> Iterator[tuple[str, str]]:
-        """Find routes that an earlier one with the same filter always takes from."""
-        first: dict[str, int] = {}
-        for index, route in enumerate(self.routes):
-            earlier = first.setdefault(route.topic, index)
-            if earlier != index:
+        """Find routes that get nothing, for an earlier one takes all."""
+        filters = [parse(route.topic).filter for route in self.routes]
+        for index, narrow in enumerate(filters):
+            earlier = next((at for at, wide in enumerate(filters[:index]) if covers(wide, narrow)), None)
+            if earlier is None:
+                continue
+            if filters[earlier] == narrow:
                 yield f"routes[{index}].topic", f"routes[{earlier}] has the same filter and takes all; remove one"
+            else:
+                first = f"routes[{earlier}] ({self.routes[earlier].topic}) comes first and takes all of it"
+                yield f"routes[{index}].topic", f"{first}; put this one before it, or remove it"

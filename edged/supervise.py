@@ -110,12 +110,13 @@ async def keep_running(
     report: Report | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    pause: Callable[[float], Awaitable[None]] | None = None,
 ) -> NoReturn:
     """Call `run(up)` for ever; `run` calls `up("connected to ...")` when it works.
 
     An expected error is one warning per spell of trouble, any other error a traceback; both are tried again after a
     delay, which starts over only when the part has been up for `healthy_after_s`. An error's `retry_after_s`
-    lengthens the wait. Cancellation passes.
+    lengthens the wait. `pause` waits between tries in place of `sleep`, and may end early. Cancellation passes.
     """
     loop = _Loop(name, Episode(delays, healthy_after_s), report or _tell_nobody, expected)
     while True:
@@ -131,7 +132,7 @@ async def keep_running(
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise asyncio.CancelledError  # it met an error that took its place
-        await sleep(loop.failed(error, clock()))
+        await (pause or sleep)(loop.failed(error, clock()))
 
 
 class _Loop:

@@ -96,6 +96,19 @@ class Camera:
         """What viewers are sent: the picture, and the sound if the settings promise one."""
         return [self.track] if self.sound is None else [self.track, self.sound]
 
+    def figures(self) -> dict[str, str | int | float | None]:
+        """Return what an operator wants to know of it now."""
+        video = self._pictures.video if self._pictures is not None and self.status.state == "live" else None
+        return {
+            "state": self.status.state,
+            "detail": self.status.reason,
+            "viewers": self.track.viewers,
+            "fps": None if video is None else round(self.track.fps, 1),
+            "kbps": None if video is None else round(self.track.bps / 1000),
+            "codec": None if video is None else video.codec,
+            "missed_by_viewers": self.track.missed_by_viewers,
+        }
+
     async def run(self) -> None:
         """Serve viewers until cancelled."""
         self._take_report("idle", "")

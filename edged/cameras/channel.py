@@ -73,6 +73,10 @@ class CameraChannel:
         """Every picture, in the order of the settings; of one camera the main one first."""
         return tuple(camera for one in self._cameras.values() for camera in one.cameras.values())
 
+    def figures(self) -> dict[str, dict[str, str | int | float | None]]:
+        """Return the figures of every picture by its name."""
+        return {camera.name: camera.figures() for camera in self.cameras}
+
     async def run_cameras(self) -> None:
         """Serve every camera until cancelled; a camera in trouble does not touch another."""
         async with asyncio.TaskGroup() as group:

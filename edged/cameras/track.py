@@ -65,6 +65,16 @@ class CameraTrack:
         return self._rate.bps()
 
     @property
+    def fps(self) -> float:
+        """The camera's own pictures per second; of a camera that is closed, what it had last."""
+        return self._rate.per_s()
+
+    @property
+    def viewers(self) -> int:
+        """How many are sent the camera's pictures, in whatever codec, or wait for the first."""
+        return sum(source.viewers for source in self._sources.values())
+
+    @property
     def missed_by_viewers(self) -> int:
         """Pictures that viewers were not given because they did not keep up, all added up."""
         return sum(source.stats().dropped_units for source in self._sources.values())

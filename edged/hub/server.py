@@ -31,7 +31,17 @@ from edged.hub.pages import Pages
 from edged.hub.restarts import ClientsNote, note_path
 from edged.hub.rooms import Action, Close, ConnectionId, Deliver, Rooms
 from edged.hub.settings import HubSettings, split_listen
-from metered_realtime.wire import Error, GoingAway, Welcome, WireError, WsCloseCode, decode_client_frame, encode
+from metered_realtime.wire import (
+    Error,
+    GoingAway,
+    Publish,
+    Send,
+    Welcome,
+    WireError,
+    WsCloseCode,
+    decode_client_frame,
+    encode,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +53,7 @@ PING_INTERVAL_S = 30.0
 PING_TIMEOUT_S = 10.0
 RETRY_AFTER_MS = 1000
 REFUSALS_LOGGED_EVERY_S = 30.0
+_DAY_S = 86_400
 SPARE_CONNECTIONS = 256
 # After these the client does not come back by itself, so nobody waits for it (protocol section 8).
 _TERMINAL_CODES = frozenset(
@@ -114,6 +125,8 @@ class HubServer:
             warm_up_until_s=self._loop.time() + warm_up_s,
             max_channels=self._limits.channels,
         )
+        per_day = self._limits.messages_per_day
+        self._quota = Budget(per_day / _DAY_S, per_day, self._loop.time()) if per_day else None
         async with serve(
             self._serve_connection,
             self._host or None,
@@ -248,6 +261,10 @@ class HubServer:
         except WireError as fault:
             self.counters.malformed += 1
             self._do([Deliver((session.id,), Error(fault.code, fault.request_id, str(fault)))])
+            return
+        if self._quota is not None and isinstance(frame, Publish | Send) and not self._quota.spend(now_s):
+            refusal = Error("over_message_quota", frame.request_id, "the hub's messages_per_day are used up")
+            self._do([Deliver((session.id,), refusal)])
             return
         self._do(self._rooms.handle(session.id, frame, now_s))
 

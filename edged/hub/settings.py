@@ -122,6 +122,9 @@ class LimitSettings:
         100, "Messages a connection may send in the long run; beyond it 4011; 0: any number.", minimum=0
     )
     message_burst: int = setting(200, "Messages it may send at once.", minimum=1)
+    messages_per_day: int = setting(
+        0, "Messages all clients together may publish or send; beyond it over_message_quota; 0: any number.", minimum=0
+    )
     channels: int = setting(100, "Channels one connection may be in.", minimum=1, maximum=10000)
     max_message_bytes: int = setting(65536, "Bytes of JSON in one message.", minimum=1024, maximum=200000)
     queue_bytes: int = setting(

@@ -1,5 +1,6 @@
 """The door to the site's MQTT broker."""
 
-from edged.mqtt.door import Inbound, MqttDoor
+from edged.mqtt.door import MqttDoor
+from edged.mqtt.messages import Inbound, Publication
 
-__all__ = ["Inbound", "MqttDoor"]
+__all__ = ["Inbound", "MqttDoor", "Publication"]

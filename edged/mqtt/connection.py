@@ -8,9 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import ssl
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
@@ -23,23 +21,33 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from edged.errors import BrokerNotConnectedError, BrokerProtocolError, BrokerRefusedError
 from edged.mqtt import paho_client, words
 from edged.mqtt.copies import identifier
+from edged.mqtt.dialing import dial
+from edged.mqtt.intake import Intake
+from edged.mqtt.messages import Facts, Publication
+from edged.mqtt.stream import PacketError
+from edged.mqtt.subscribing import batches
 from edged.settings import MqttSettings
 
 _T = TypeVar("_T")
 
 _TICK_S = 1.0
-_MAX_PACKETS_AT_ONCE = 100
 _MAX_PUBLISHES_IN_FLIGHT = 20
 _FLUSH_TRIES = 20
 _FLUSH_WAIT_S = 0.05
 _GOODBYE_TIMEOUT_S = 1.0
 _GOODBYE_READ_BYTES = 64 * 1024
 _MAX_QOS = 1
+_RETAINED_IF_NEW = 1
+"""Retained messages are sent only for a subscription that the broker did not have yet."""
+_RETAINED_NEVER = 2
 _POKE_FILTER = "edged/still/here"
+_NO_FACTS = Facts()
+
+Subscriptions = Sequence[tuple[str, int]]
 
 
 class Message(Protocol):
-    """What is used of paho's message."""
+    """What is used of a message, ours or paho's."""
 
     mid: int
     payload: bytes
@@ -64,6 +72,7 @@ class Connection:
         on_message: Callable[[Message], None],
         *,
         v5: bool,
+        will: Publication | None = None,
     ) -> None:
         self._settings = settings
         self._broker = broker
@@ -76,17 +85,19 @@ class Connection:
         self._subacks: dict[int, asyncio.Future[list[ReasonCode]]] = {}
         self._pubacks: dict[int, asyncio.Future[ReasonCode]] = {}
         self._publishing = asyncio.Semaphore(_MAX_PUBLISHES_IN_FLIGHT)
-        self._inbox: list[Message] = []
         self._ticker: asyncio.TimerHandle | None = None
         self._sock: Any = None
+        self._intake: Intake | None = None
+        self._acks: list[int] = []
         self._reading = True
         self._poke_from_s: float | None = None
         self._poked_s = 0.0
-        self._client = paho_client.new_client(settings, broker, v5=v5)
+        self._client = paho_client.new_client(settings, broker, v5=v5, will=will)
 
-    async def open(self) -> bool:
+    async def open(self, on_connecting: Callable[[], None] = lambda: None) -> bool:
         """Connect and return whether the broker remembers us."""
         await self._connect()
+        on_connecting()
         client = self._client
         self._sock = client.socket()
         if self._sock is None:
@@ -94,13 +105,22 @@ class Connection:
         paho_client.tune(self._sock, self._settings.keepalive_s)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
-        client.on_message = lambda _client, _data, message: self._inbox.append(message)
+        client.on_message = lambda _client, _data, message: self._on_message(message)
         client.on_subscribe = self._on_subscribe
         client.on_publish = self._on_publish
         client.on_socket_close = self._on_socket_close
         client.on_socket_register_write = self._on_want_write
         client.on_socket_unregister_write = self._on_want_no_write
-        self._loop.add_reader(self._sock, self._readable)
+        self._intake = Intake(
+            self._sock,
+            self._loop,
+            v5=self._v5,
+            max_packet_bytes=paho_client.MAX_PACKET_BYTES,
+            on_message=self._on_message,
+            on_other=self._take_packet,
+            on_end=self._input_ended,
+        )
+        self._intake.start()
         if client.want_write():
             self._loop.add_writer(self._sock, self._writable)
         self._ticker = self._loop.call_later(_TICK_S, self._tick)
@@ -109,32 +129,63 @@ class Connection:
         except TimeoutError:
             raise words.no_answer(self._broker) from None
 
-    async def subscribe(self, subscriptions: tuple[tuple[str, int], ...]) -> list[str]:
-        """Subscribe, and return the filters that the broker refuses."""
-        # A mark on each message costs a fifth of the time we have for it; a single filter brings no copies.
-        is_marked = len(subscriptions) > 1
-        answers = [self._subscribe(topic, min(qos, _MAX_QOS), is_marked=is_marked) for topic, qos in subscriptions]
-        codes = [await self._wait(answer) for answer in answers]
-        return [topic for (topic, _qos), found in zip(subscriptions, codes, strict=True) if found[0].is_failure]
+    async def subscribe(self, subscriptions: Subscriptions, marked: Collection[str] = ()) -> list[str]:
+        """Subscribe, and return the filters that the broker refuses. Copies of `marked` filters can be told apart.
 
-    def _subscribe(self, topic: str, qos: int, *, is_marked: bool) -> asyncio.Future[list[ReasonCode]]:
+        A mark on each message costs a fifth of the time we have for it, and a packet of its own.
+        """
+        plain = [pair for pair in subscriptions if pair[0] not in marked]
+        packets = [*batches(plain), *([pair] for pair in subscriptions if pair[0] in marked)]
+        return await self._subscribe(packets, marked, retained=_RETAINED_IF_NEW)
+
+    async def subscribe_to_replies(self, topics: Sequence[str]) -> list[str]:
+        """Subscribe without what the broker has retained, for that answers no request of ours."""
+        return await self._subscribe([[(topic, _MAX_QOS) for topic in topics]], (), retained=_RETAINED_NEVER)
+
+    def unsubscribe(self, topic_filter: str) -> None:
+        """Give up a subscription; nobody waits for the answer."""
+        self._client.unsubscribe(topic_filter)
+
+    async def _subscribe(
+        self, packets: Iterable[Subscriptions], marked: Collection[str], *, retained: int
+    ) -> list[str]:
+        answers = [(packet, self._send_subscribe(packet, marked, retained)) for packet in packets]
+        refused: list[str] = []
+        for packet, answer in answers:
+            codes = await self._wait(answer)
+            if len(codes) != len(packet):
+                raise BrokerProtocolError(f"{self._broker} answers {len(packet)} subscriptions with {len(codes)} codes")
+            refused += [topic for (topic, _qos), code in zip(packet, codes, strict=True) if code.is_failure]
+        return refused
+
+    def _send_subscribe(
+        self, packet: Subscriptions, marked: Collection[str], retained: int
+    ) -> asyncio.Future[list[ReasonCode]]:
         if self._v5:
-            marks = Properties(PacketTypes.SUBSCRIBE)  # type: ignore[no-untyped-call]
-            if is_marked:
-                marks.SubscriptionIdentifier = identifier(topic)
-            # Retained messages are sent only for a subscription that the broker did not have yet.
-            options = SubscribeOptions(qos=qos, retainHandling=1)
-            _code, packet_id = self._client.subscribe(topic, options=options, properties=marks)
+            properties = Properties(PacketTypes.SUBSCRIBE)  # type: ignore[no-untyped-call]
+            if packet[0][0] in marked:
+                properties.SubscriptionIdentifier = identifier(packet[0][0])
+            # What we publish ourselves does not come back.
+            wanted: list[Any] = [
+                (topic, SubscribeOptions(qos=min(qos, _MAX_QOS), noLocal=True, retainHandling=retained))
+                for topic, qos in packet
+            ]
+            _code, packet_id = self._client.subscribe(wanted, properties=properties)
         else:
-            _code, packet_id = self._client.subscribe(topic, qos)
+            _code, packet_id = self._client.subscribe([(topic, min(qos, _MAX_QOS)) for topic, qos in packet])
         if packet_id is None:
             raise BrokerProtocolError(f"{self._broker} ended the connection before we could subscribe")
         answer = self._subacks[packet_id] = self._loop.create_future()
         return answer
 
-    async def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> None:
+    async def publish(self, publication: Publication, facts: Facts = _NO_FACTS) -> None:
+        """Publish, and with QoS 1 wait for the acknowledgement."""
+        topic, qos = publication.topic, publication.qos
+        asked_s = self._loop.time()
         async with self._publishing:
-            info = self._client.publish(topic, payload, qos, retain)
+            facts = facts.after(self._loop.time() - asked_s)
+            properties = paho_client.publish_properties(facts) if self._v5 else None
+            info = self._client.publish(topic, publication.payload, qos, publication.retain, properties)
             if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 raise BrokerNotConnectedError(f"{self._broker} is not connected")
             if not qos:
@@ -158,7 +209,7 @@ class Connection:
             self._ticker.cancel()
         if self._sock is not None and not self._ended.done():
             self._reading = False
-            self._loop.remove_reader(self._sock)
+            self._stop_reading()
             last = socket.socket(fileno=os.dup(self._sock.fileno()))
             try:
                 await self._say_goodbye()
@@ -174,6 +225,7 @@ class Connection:
 
     async def _say_goodbye(self) -> None:
         """paho closes the socket itself when DISCONNECT is written."""
+        self._send_acks()
         self._client.disconnect()
         for _ in range(_FLUSH_TRIES):
             self._client.loop_write()
@@ -194,41 +246,48 @@ class Connection:
             pass
 
     def ack(self, packet_id: int) -> None:
-        self._client.ack(packet_id, 1)
+        """Acknowledge, together with whatever else is acknowledged in this turn of the loop."""
+        if not self._acks:
+            self._loop.call_soon(self._send_acks)
+        self._acks.append(packet_id)
+
+    def _send_acks(self) -> None:
+        acks, self._acks = self._acks, []
+        if acks and self._sock is not None:
+            self._client.acknowledge(acks)
 
     def pause(self) -> None:
-        if self._reading and self._sock is not None:
+        if self._reading and self._intake is not None:
             self._reading = False
             self._poke_from_s = self._loop.time()
-            self._loop.remove_reader(self._sock)
+            self._stop_reading()
 
     def resume(self) -> None:
-        if not self._reading and self._sock is not None:
+        if not self._reading and self._intake is not None:
             self._reading = True
             self._poke_from_s = self._loop.time()
-            self._loop.add_reader(self._sock, self._readable)
-            # TLS may hold data that the socket no longer shows.
-            self._loop.call_soon(self._readable)
+            self._intake.start()
+            # TLS may hold data that the socket no longer shows, and so may we.
+            self._loop.call_soon(self._intake.look)
 
     # Reading and writing --------------------------------------------------------------------------
 
-    def _readable(self) -> None:
-        for _ in range(_MAX_PACKETS_AT_ONCE):
-            if not self._reading or self._ended.done():
-                return
-            try:
-                self._client.loop_read()
-            except Exception as error:  # noqa: BLE001 - paho raises whatever a malformed packet leads it to
-                self._end(BrokerProtocolError(f"{self._broker} sent a malformed packet ({error!r})"))
-                return
-            if not self._inbox and not self._has_pending():
-                return
-            messages, self._inbox = self._inbox, []
-            for message in messages:
-                self._on_message(message)
+    def _stop_reading(self) -> None:
+        if self._intake is not None:
+            self._intake.stop()
 
-    def _has_pending(self) -> bool:
-        return isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
+    def _take_packet(self, packet: bytes) -> None:
+        """Let paho handle what is not a plain message."""
+        try:
+            self._client.feed(packet)
+        except Exception as error:  # noqa: BLE001 - paho raises whatever a malformed packet leads it to
+            self._end(BrokerProtocolError(f"{self._broker} sent a malformed packet ({error!r})"))
+
+    def _input_ended(self, error: Exception | None) -> None:
+        if isinstance(error, PacketError):
+            self._end(BrokerProtocolError(f"{self._broker} sent a malformed packet ({error})"))
+        else:
+            self._client.feed_end(error)
 
     def _writable(self) -> None:
         self._client.loop_write()
@@ -273,13 +332,14 @@ class Connection:
         self._loop.remove_writer(sock)
 
     def _on_socket_close(self, _client: Any, _data: Any, sock: Any) -> None:
-        self._loop.remove_reader(sock)
+        self._stop_reading()
         self._loop.remove_writer(sock)
         self._sock = None
 
     def _end(self, error: Exception) -> None:
         if not self._ended.done():
             self._ended.set_result(error)
+            self._stop_reading()
 
     async def _wait(self, answer: asyncio.Future[_T]) -> _T:
         """Wait for an answer or for the end. Raises TimeoutError, but not while we do not read."""
@@ -298,37 +358,16 @@ class Connection:
         raise TimeoutError(f"{self._broker} does not answer")
 
     async def _connect(self) -> None:
-        """Let paho resolve, connect and shake hands in a thread: all of that blocks, and cannot be cancelled.
-
-        The thread is a daemon, so that a slow name server never holds up a stop.
-        """
-        done: asyncio.Future[None] = self._loop.create_future()
-        thread = threading.Thread(target=self._connect_blocking, args=(done,), name="edged-mqtt-connect", daemon=True)
-        thread.start()
-        try:
-            await done
-        except (OSError, ValueError) as error:
-            raise words.not_connected(self._broker, error) from error
-
-    def _connect_blocking(self, done: asyncio.Future[None]) -> None:
-        error: Exception | None = None
         try:
             session = paho_client.session(self._settings, v5=self._v5)
-            self._client.connect(self._broker.host, self._broker.port, self._settings.keepalive_s, **session)
-        except Exception as caught:  # noqa: BLE001 - handed over to the loop, where it is told apart
-            error = caught
-        try:
-            self._loop.call_soon_threadsafe(self._connected, done, error)
-        except RuntimeError:  # The loop has closed meanwhile; nobody else knows of the socket.
-            self._drop_socket()
-
-    def _connected(self, done: asyncio.Future[None], error: Exception | None) -> None:
-        if done.cancelled():
-            self._drop_socket()
-        elif error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(None)
+            await dial(
+                lambda: self._client.connect(
+                    self._broker.host, self._broker.port, self._settings.keepalive_s, **session
+                ),
+                self._drop_socket,
+            )
+        except (OSError, ValueError) as error:
+            raise words.not_connected(self._broker, error) from error
 
     def _drop_socket(self) -> None:
         sock = self._client.socket()
@@ -339,6 +378,11 @@ class Connection:
 def subscription_marks(message: Message) -> list[int]:
     """Return the identifiers of the subscriptions that an MQTT 5 broker sends a message for."""
     return getattr(message.properties, "SubscriptionIdentifier", [])
+
+
+def correlation_mark(message: Message) -> bytes:
+    """Return the mark by which an MQTT 5 reply names its request, if it has one."""
+    return bytes(getattr(message.properties, "CorrelationData", b""))
 
 
 def _resolve(answer: asyncio.Future[_T] | None, value: _T) -> None:

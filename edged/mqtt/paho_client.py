@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import ssl
+import struct
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -15,6 +18,7 @@ from paho.mqtt.properties import Properties
 
 from edged.errors import BrokerTlsError
 from edged.mqtt import words
+from edged.mqtt.messages import Facts, Publication
 from edged.settings import MqttSettings
 
 if TYPE_CHECKING:
@@ -30,11 +34,47 @@ else:
 
 MAX_PACKET_BYTES = 1024 * 1024
 """Asked of an MQTT 5 broker: it drops larger messages, which no reading could hold, instead of filling our memory."""
+_PUBACK_TYPE, _PUBACK = 0x40, struct.Struct("!BBH")
 CONNECT_TIMEOUT_S = 10.0
 
 
-def new_client(settings: MqttSettings, broker: words.Broker, *, v5: bool) -> Client:
-    client = Client(
+class FedClient(Client):
+    """Handles the packets that it is fed, and does not read its socket: that is somebody else's."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._fed = b""
+        self._fed_at = 0
+        self._fed_end: Exception | None = None
+
+    def feed(self, packet: bytes) -> None:
+        """Handle one whole packet. Raises whatever a malformed packet leads it to."""
+        self._fed, self._fed_at = packet, 0
+        self.loop_read()
+
+    def feed_end(self, error: Exception | None) -> None:
+        """Nothing more will come, and why: None where the broker closed the connection."""
+        self._fed_end = error or ConnectionResetError("closed by the broker")
+        self.loop_read()
+
+    def acknowledge(self, packet_ids: Sequence[int]) -> None:
+        """Write the acknowledgements of messages with QoS 1 in one piece."""
+        packets = b"".join(_PUBACK.pack(_PUBACK_TYPE, 2, packet_id) for packet_id in packet_ids)
+        self._packet_queue(_PUBACK_TYPE, packets, 0, 1)
+        self.loop_write()
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if self._fed_end is not None:
+            raise self._fed_end
+        begin = self._fed_at
+        if begin >= len(self._fed):
+            raise BlockingIOError
+        self._fed_at = begin + bufsize
+        return self._fed[begin : begin + bufsize]
+
+
+def new_client(settings: MqttSettings, broker: words.Broker, *, v5: bool, will: Publication | None = None) -> FedClient:
+    client = FedClient(
         CallbackAPIVersion.VERSION2,
         client_id=broker.client_id,
         clean_session=None if v5 else False,
@@ -43,6 +83,8 @@ def new_client(settings: MqttSettings, broker: words.Broker, *, v5: bool) -> Cli
         manual_ack=True,
     )
     client.connect_timeout = CONNECT_TIMEOUT_S
+    if will is not None:
+        client.will_set(will.topic, will.payload, will.qos, will.retain)
     if settings.username:
         client.username_pw_set(settings.username, settings.password.reveal() or None)
     if settings.tls:
@@ -64,6 +106,21 @@ def session(settings: MqttSettings, *, v5: bool) -> dict[str, Any]:
     properties.ReceiveMaximum = settings.receive_maximum
     properties.MaximumPacketSize = MAX_PACKET_BYTES
     return {"clean_start": False, "properties": properties}
+
+
+def publish_properties(facts: Facts) -> Properties | None:
+    """Return what only MQTT 5 can say with a publication."""
+    if facts == Facts():
+        return None
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    if facts.expires_s is not None:
+        # Whole seconds only, and 0 would mean at once.
+        properties.MessageExpiryInterval = max(1, math.ceil(facts.expires_s))
+    if facts.reply_topic:
+        properties.ResponseTopic = facts.reply_topic
+    if facts.correlation:
+        properties.CorrelationData = facts.correlation
+    return properties
 
 
 def tune(sock: Any, keepalive_s: int) -> None:

@@ -54,6 +54,8 @@ class Batch:
 
     channel: str
     entries: tuple[Entry, ...]
+    is_backlog: bool = False
+    """Readings that are younger have gone before them."""
 
 
 @dataclass(frozen=True, slots=True)

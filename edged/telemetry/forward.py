@@ -1,40 +1,57 @@
-"""Sends the outbox to the hub: a window of messages in flight, oldest first, each settled when it is acknowledged."""
+"""Sends the outbox to the hub: as much as the link carries, oldest first, settled as it is acknowledged."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from edged.errors import UplinkLostError
 from edged.telemetry.entries import Batch
-from edged.telemetry.outbox import MAX_BATCH_BYTES, Outbox
-from edged.telemetry.pace import Pace
-from edged.telemetry.reading import message
+from edged.telemetry.gate import MAX_BATCH_READINGS, Gate, Go
+from edged.telemetry.moments import Moment
+from edged.telemetry.outbox import Outbox
+from edged.telemetry.reading import Reading, finished, message_text
 from edged.telemetry.verdict import Again, Hold, Never, judge
-from metered_realtime import MeteredRealtimeError, backoff
+from edged.telemetry.window import MAX_MESSAGES, Sent, Window
+from metered_realtime import JsonText, MeteredRealtimeError
 
 _log = logging.getLogger(__name__)
 
 ENVELOPE_BYTES = 512
 """Room in a message for everything beside the readings: type, gateway name, brackets."""
-MESSAGES_PER_S = 80.0
-BURST = 100
-"""The hosted service allows 100 messages/s with a burst of 200 per connection; the rest is for others on the key."""
+MESSAGE_BYTES = 250
+"""What a message costs on the wire beside its readings: frame, request id, TLS, TCP."""
 _MAX_TOLD = 64
 _TIMER_TOLERANCE_S = 0.001
+_LOOK_AT_BUDGET_EVERY_S = 60.0
+_NEVER = float("inf")
+
+
+class Publish(Protocol):
+    """`SignallingClient.publish`."""
+
+    async def __call__(self, channel: str, data: Any, *, timeout: float | None = None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
     """A live connection. `fail` ends it: it looks alive but answers nothing."""
 
-    publish: Callable[[str, Any], Awaitable[None]]
+    publish: Publish
     max_message_bytes: int
     fail: Callable[[UplinkLostError], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Line:
+    """A link, and what has been learnt about it."""
+
+    link: Link
+    window: Window
 
 
 class Forwarder:
@@ -44,24 +61,30 @@ class Forwarder:
         self,
         outbox: Outbox,
         gateway: str,
+        gate: Gate,
         *,
         on_progress: Callable[[], None],
-        pace: Pace | None = None,
-        delays: Callable[[], Iterator[float]] = backoff.delays,
+        now: Callable[[], Moment],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._outbox = outbox
         self._gateway = gateway
+        self._gate = gate
         self._on_progress = on_progress
-        self._pace = pace or Pace(MESSAGES_PER_S, BURST)
-        self._new_delays = delays
-        self._delays = delays()
+        self._now = now
         self._clock = clock
-        self._link: Link | None = None
+        self._line: _Line | None = None
+        self._links = 0
+        self._last_error = ""
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
-        self._held_until_s = 0.0
+        self._look_at_budget_s = 0.0
         self._told: set[tuple[str, str]] = set()
+
+    def arrived(self, reading: Reading, now_s: float) -> None:
+        """The outbox has taken in a reading."""
+        if self._gate.arrived(reading, now_s):
+            self._wake.set()
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -69,12 +92,35 @@ class Forwarder:
 
     def link_up(self, link: Link) -> None:
         """From now on messages go over `link`."""
-        self._link = link
+        self._line = _Line(link, Window())
+        self._links += 1
         self.wake()
 
     def link_down(self) -> None:
         """Send nothing until there is a new link; what is in flight comes back by its own errors."""
-        self._link = None
+        self._line = None
+
+    def link_ended(self, error: str, *, too_fast: bool) -> None:
+        """A link ended, or could not be made; `too_fast`: because of how much we sent."""
+        self._last_error = error
+        if too_fast:
+            self._gate.too_fast(self._clock())
+
+    def figures(self) -> Mapping[str, int | float | str]:
+        """Return what the status shows of the way to the hub."""
+        window = Window() if self._line is None else self._line.window
+        return {
+            "connected": int(self._line is not None),
+            "reconnects": max(0, self._links - 1),
+            "last_error": self._last_error,
+            "rtt_ms": round(window.rtt_s * 1000, 1),
+            "min_rtt_ms": round(window.min_rtt_s * 1000, 1),
+            "rate_bytes_per_s": round(window.rate_bytes_per_s),
+            "window_bytes": window.size_bytes,
+            "in_flight_messages": window.in_flight_messages,
+            "in_flight_bytes": window.in_flight_bytes,
+            **self._gate.figures(),
+        }
 
     async def run(self) -> None:
         """Send until cancelled."""
@@ -89,24 +135,46 @@ class Forwarder:
                 self._timer.cancel()
 
     def _send_what_may_go(self, tasks: asyncio.TaskGroup) -> None:
-        while (link := self._link) is not None:
+        while (line := self._line) is not None:
             now_s = self._clock()
-            if now_s < self._held_until_s:
-                self._wake_in(self._held_until_s - now_s)
+            room_bytes = line.window.room_bytes(now_s)
+            if not room_bytes:
+                self._gate.blocked("answer")
                 return
-            wait_s = self._pace.take(now_s)
-            if wait_s > 0:
-                self._wake_in(wait_s)
-                return
-            batch = self._outbox.next_batch(min(MAX_BATCH_BYTES, link.max_message_bytes - ENVELOPE_BYTES))
-            if batch is None:
-                self._pace.give_back()
-                return
-            tasks.create_task(self._deliver(link, batch), name="telemetry message")
+            now = self._now()
+            self._watch_budget(now, now_s)
+            answer = self._gate.ask(now_s, now, is_behind=self._outbox.is_behind)
+            if isinstance(answer, Go):
+                batch = self._outbox.next_batch(
+                    now_s,
+                    max_readings=MAX_BATCH_READINGS,
+                    max_bytes=min(room_bytes, line.link.max_message_bytes - ENVELOPE_BYTES),
+                    max_messages=MAX_MESSAGES,
+                    lane=answer.lane,
+                    not_yet=answer.not_yet,
+                )
+                if batch is not None:
+                    self._send(tasks, line, batch, now_s, now)
+                    continue
+                answer = self._gate.nothing_to_send(answer, now)
+            line.window.ran_dry()
+            if answer.until_s < _NEVER:
+                self._wake_in(answer.until_s - now_s)
+            return
+        self._gate.blocked("link")
+
+    def _send(self, tasks: asyncio.TaskGroup, line: _Line, batch: Batch, now_s: float, now: Moment) -> None:
+        bodies = [finished(entry.reading, now) for entry in batch.entries]
+        text = message_text(self._gateway, bodies, is_backlog=batch.is_backlog)
+        size_bytes = MESSAGE_BYTES + sum(entry.reading.size_bytes + 1 for entry in batch.entries)
+        sent = line.window.sent(size_bytes, now_s)
+        self._gate.sent(now_s)
+        timeout_s = line.window.patience_s
+        tasks.create_task(self._deliver(line, batch, text, sent, timeout_s), name="telemetry message")
 
     def _wake_in(self, delay_s: float) -> None:
         loop = asyncio.get_running_loop()
-        due_s = loop.time() + delay_s
+        due_s = loop.time() + max(0.0, delay_s)
         if self._timer is not None:
             # Every reading that arrives meanwhile asks for the same time.
             if self._timer.when() <= due_s + _TIMER_TOLERANCE_S:
@@ -118,37 +186,49 @@ class Forwarder:
         self._timer = None
         self._wake.set()
 
-    async def _deliver(self, link: Link, batch: Batch) -> None:
+    async def _deliver(self, line: _Line, batch: Batch, text: str, sent: Sent, timeout_s: float) -> None:
         try:
-            data = message(self._gateway, [entry.reading.body for entry in batch.entries])
-            await link.publish(batch.channel, data)
+            # What was written down is looked at again: a card may have changed it.
+            is_ours = all(entry.row is None for entry in batch.entries)
+            data = JsonText.unchecked(text) if is_ours else JsonText(text)
+            await line.link.publish(batch.channel, data, timeout=timeout_s)
         except asyncio.CancelledError:
             self._outbox.retry(batch)
             raise
         except (MeteredRealtimeError, OSError, ValueError, TypeError) as error:
-            self._failed(link, batch, error)
+            line.window.lost(sent)
+            self._failed(line, batch, error)
         else:
-            self._outbox.settle(batch, self._clock())
+            now_s = self._clock()
+            line.window.acknowledged(sent, now_s)
+            self._outbox.settle(batch, now_s)
+            self._gate.taken()
             self._recovered(batch.channel)
         self._wake.set()
         self._on_progress()
 
-    def _failed(self, link: Link, batch: Batch, error: Exception) -> None:
+    def _failed(self, line: _Line, batch: Batch, error: Exception) -> None:
         verdict = judge(error, batch.channel)
         match verdict:
             case Again(end_link):
                 self._outbox.retry(batch)
-                if link is self._link:
+                if line is self._line:
                     self.link_down()
                 if end_link:
-                    link.fail(UplinkLostError(f"the hub does not answer: {error}"))
-            case Hold(sentence, after_s):
+                    line.link.fail(UplinkLostError(f"the hub does not answer: {error}"))
+            case Hold():
                 self._outbox.retry(batch, probing=True)
-                self._held_until_s = self._clock() + (next(self._delays) if after_s is None else after_s)
-                self._tell("", sentence)
+                self._gate.hold(verdict, self._clock(), self._now())
+                self._tell("", verdict.sentence)
             case Never(reason, sentence):
                 self._outbox.refuse(batch, reason, self._clock())
                 self._tell(batch.channel, sentence)
+
+    def _watch_budget(self, now: Moment, now_s: float) -> None:
+        if now_s >= self._look_at_budget_s:
+            self._look_at_budget_s = now_s + _LOOK_AT_BUDGET_EVERY_S
+            if sentence := self._gate.budget.warning(now):
+                _log.warning("%s", sentence)
 
     def _tell(self, channel: str, sentence: str) -> None:
         """Warn once until the channel, or the hub, takes readings again."""
@@ -164,5 +244,4 @@ class Forwarder:
         over = {told for told in self._told if told[0] in {"", channel}}
         if over:
             self._told -= over
-            self._delays = self._new_delays()
             _log.info("the hub takes readings for %r again", channel)

@@ -9,7 +9,7 @@ the head empties. A reading is acknowledged to the broker when the hub has it or
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from itertools import chain, islice
 
 from edged.settings import OutboxSettings
@@ -98,18 +98,37 @@ class Outbox:
 
     # Hub side -------------------------------------------------------------------------------------
 
-    def next_batch(self, max_bytes: int = MAX_BATCH_BYTES) -> Batch | None:
-        """Return the readings to send next, which are then in flight, or None. The oldest always goes first."""
-        allowed = 1 if self._probing else MAX_MESSAGES_IN_FLIGHT
+    @property
+    def is_behind(self) -> bool:
+        """Readings wait that are on disk only."""
+        return self._gap_count > 0
+
+    def next_batch(
+        self,
+        now_s: float = 0.0,
+        *,
+        max_readings: int = MAX_BATCH_READINGS,
+        max_bytes: int = MAX_BATCH_BYTES,
+        max_messages: int = MAX_MESSAGES_IN_FLIGHT,
+        lane: int = 0,
+        not_yet: Container[str] = (),
+    ) -> Batch | None:
+        """Return the readings to send next, which are then in flight, or None. The oldest always goes first.
+
+        `lane` is the lowest that may go; channels in `not_yet` wait for company.
+        """
+        allowed = 1 if self._probing else max_messages
         if not self._in_flight:
             self._rewinding = False
         # After a failure everything in flight must have come back before the first is sent again.
         if self._rewinding or len(self._in_flight) >= allowed:
             return None
         taken: list[Entry] = []
-        room = min(MAX_BATCH_READINGS, self._window - self._in_flight_readings)
+        room = min(max_readings, self._window - self._in_flight_readings)
         for entry in islice(self._head, self._window):
             if entry.place is not Place.READY or (taken and entry.reading.channel != taken[0].reading.channel):
+                continue
+            if entry.reading.lane < lane or entry.reading.channel in not_yet:
                 continue
             max_bytes -= entry.reading.size_bytes + 1
             if len(taken) >= room or (taken and max_bytes < 0):

@@ -1,29 +1,21 @@
-"""One reading of one sensor: decoded from a hostile payload, numbered, and put into messages for a channel. Pure."""
+"""One reading of one sensor as it goes out: numbered, written as JSON once, put into messages for a channel. Pure."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from json.encoder import encode_basestring as _quoted
+from typing import Any
 
-from edged.errors import EdgedError
+from edged.settings_routes import MAX_READING_BYTES
+from edged.telemetry.moments import NO_MOMENT, Moment
+from edged.telemetry.payload import Base64, PayloadError, shown, too_large
 
 MESSAGE_TYPE = "edged/readings"
-MAX_READING_BYTES = 48 * 1024
-"""A reading as JSON. The service takes messages of 64 KiB; the rest is for the envelope."""
-MAX_DEPTH = 32
-_MAX_INTEGER = 2**64
-_BOM = "\ufeff"
-
-
-class PayloadError(EdgedError):
-    """A message that cannot become a reading. `reason` is the word it is counted under."""
-
-    def __init__(self, reason: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.reason = reason
+LOW, NORMAL, HIGH = range(3)
+"""The lanes of the outbox."""
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +26,16 @@ class Reading:
     channel: str
     body: str
     size_bytes: int
+    lane: int = NORMAL
+    keep_s: float = 0.0
+    """How long it may wait for the hub; 0: as long as the outbox has room."""
+    taken: Moment = NO_MOMENT
+    batch_delay_s: float = 0.0
+    """How long it may wait for company, so that fewer messages are sent."""
+    batch_readings: int = 0
+    """With so many of its channel it waits no longer; 0: as many as fit into a message."""
+    batch_bytes: int = 0
+    """With so many bytes of its channel it waits no longer; 0: as many as fit into a message."""
 
 
 class ReadingSource:
@@ -49,128 +51,69 @@ class ReadingSource:
         return f"{self._prefix}{self._sequence}"
 
 
-def make_reading(reading_id: str, channel: str, topic: str, value: Any, time_ms: int, *, retained: bool) -> Reading:
-    """Build a reading from a decoded value. Raises PayloadError where it is too large or not text."""
-    fields: dict[str, Any] = {"id": reading_id, "topic": topic, "value": value, "time_ms": time_ms}
+def write_body(
+    reading_id: str, topic: str, value: Any, time_ms: int | None, taken: Moment, *, retained: bool, time_fault: str = ""
+) -> tuple[str, int]:
+    """Return a reading as JSON text and its size. Raises PayloadError where it is too large or not text.
+
+    `time_ms` None: the clock is not set. What `finished` needs to mend that stands at the end.
+    """
+    kind = type(value)
+    if kind is float or kind is int:
+        text = repr(value)
+    else:
+        text = _quoted(value) if kind is str else _encode(value)
+        if kind is Base64:
+            text += ',"encoding":"base64"'
     if retained:
-        fields["retained"] = True
-    body = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    try:
-        size_bytes = len(body.encode())
-    except UnicodeEncodeError:
-        raise PayloadError("not_utf8", f"{_shown(topic)}: the payload holds half a surrogate pair") from None
+        text += ',"retained":true'
+    if time_fault:
+        text += f',"time_fault":"{time_fault}"'
+    end = _end_without_time(taken) if time_ms is None else f',"time_ms":{time_ms}}}'
+    body = f'{{"id":{_quoted(reading_id)},"topic":{_quoted(topic)},"value":{text}{end}'
+    if body.isascii():
+        size_bytes = len(body)
+    else:
+        try:
+            size_bytes = len(body.encode())
+        except UnicodeEncodeError:
+            raise PayloadError("not_utf8", f"{shown(topic)}: the payload holds half a surrogate pair") from None
     if size_bytes > MAX_READING_BYTES:
-        raise _too_large(topic, size_bytes)
+        raise too_large(topic, size_bytes, MAX_READING_BYTES)
+    return body, size_bytes
+
+
+def make_reading(
+    reading_id: str, channel: str, topic: str, value: Any, time_ms: int | None, *, retained: bool
+) -> Reading:
+    """Build a reading of the usual kind."""
+    body, size_bytes = write_body(reading_id, topic, value, time_ms, NO_MOMENT, retained=retained)
     return Reading(reading_id, channel, body, size_bytes)
 
 
-def decode_payload(topic: str, payload: bytes, kind: str) -> Any:
-    """Return the value of a payload read as `auto`, `json`, `number` or `text`. Raises PayloadError."""
-    if len(payload) > MAX_READING_BYTES:
-        raise _too_large(topic, len(payload))
-    try:
-        text = payload.decode()
-    except UnicodeDecodeError as error:
-        raise PayloadError("not_utf8", f"{_shown(topic)}: byte {error.start} of the payload is not UTF-8") from None
-    if kind == "text":
-        return text
-    if kind == "number":
-        return _number(topic, text)
-    return _json(topic, text, fall_back_to_text=kind == "auto")
+def finished(reading: Reading, now: Moment) -> str:
+    """Return the body as it goes out at `now`: with its time, if that was not known when it was written and now is."""
+    taken = reading.taken
+    if taken.is_set or taken is NO_MOMENT:
+        return reading.body
+    time_ms = taken.corrected_ms(now)
+    end = _end_without_time(taken)
+    if time_ms is None or not reading.body.endswith(end):
+        return reading.body
+    return f'{reading.body[: -len(end)]},"time_ms":{time_ms}}}'
+
+
+def _end_without_time(taken: Moment) -> str:
+    boot = f'"boot":{_quoted(taken.boot)},' if taken.boot else ""
+    return f',"clock":"unset",{boot}"uptime_ms":{taken.uptime_ms}}}'
+
+
+def message_text(gateway: str, bodies: Sequence[str], *, is_backlog: bool = False) -> str:
+    """Return the message that carries readings, oldest first, as JSON text."""
+    backlog = '"backlog":true,' if is_backlog else ""
+    return f'{{"type":"{MESSAGE_TYPE}","gateway":{_quoted(gateway)},{backlog}"readings":[{",".join(bodies)}]}}'
 
 
 def message(gateway: str, bodies: Sequence[str]) -> dict[str, Any]:
     """Build the message that carries readings, oldest first."""
     return {"type": MESSAGE_TYPE, "gateway": gateway, "readings": [json.loads(body) for body in bodies]}
-
-
-class _NotJsonError(ValueError):
-    pass
-
-
-def _number(topic: str, text: str) -> int | float:
-    try:
-        value = _parse(topic, text)
-    except _NotJsonError:
-        value = None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise PayloadError(
-            "not_a_number", f"{_shown(topic)}: {_shown(text)} is not a number; set `payload: auto` on its route"
-        )
-    return value
-
-
-def _json(topic: str, text: str, *, fall_back_to_text: bool) -> Any:
-    try:
-        return _parse(topic, text)
-    except _NotJsonError:
-        if fall_back_to_text:
-            return text
-        raise PayloadError(
-            "not_json", f"{_shown(topic)}: {_shown(text)} is not JSON; set `payload: auto` on its route"
-        ) from None
-
-
-def _parse(topic: str, text: str) -> Any:
-    """Parse JSON. What is no JSON is one error, what is JSON but beyond the limits another."""
-    if text.count("[") + text.count("{") > MAX_DEPTH and _nesting(text) > MAX_DEPTH:
-        raise PayloadError("too_deep", f"{_shown(topic)}: JSON nested deeper than {MAX_DEPTH} levels")
-    try:
-        value = json.loads(text.removeprefix(_BOM), parse_constant=_refuse_constant)
-    except (json.JSONDecodeError, _NotJsonError):
-        raise _NotJsonError from None
-    except ValueError:
-        # Python refuses integers of more than 4300 digits with a plain ValueError.
-        raise _number_too_large(topic) from None
-    _check_numbers(topic, value)
-    return value
-
-
-def _nesting(text: str) -> int:
-    """Return how deep brackets nest, those inside strings aside."""
-    depth = deepest = 0
-    in_string = escaped = False
-    for char in text:
-        if in_string:
-            in_string = escaped or char != '"'
-            escaped = char == "\\" and not escaped
-        elif char == '"':
-            in_string = True
-        elif char in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif char in "]}":
-            depth -= 1
-    return deepest
-
-
-def _check_numbers(topic: str, value: Any) -> None:
-    """Refuse numbers that a reader in another language would misread: beyond 64 bits, or infinite."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            waiting.extend(item.values())
-        elif isinstance(item, list):
-            waiting.extend(item)
-        elif (isinstance(item, int) and abs(item) >= _MAX_INTEGER) or (
-            isinstance(item, float) and not math.isfinite(item)
-        ):
-            raise _number_too_large(topic)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise _NotJsonError(name)
-
-
-def _number_too_large(topic: str) -> PayloadError:
-    return PayloadError("number_too_large", f"{_shown(topic)}: a number does not fit into 64 bits")
-
-
-def _too_large(topic: str, size_bytes: int) -> PayloadError:
-    sentence = f"{_shown(topic)}: {size_bytes} bytes are too many for one reading; at most {MAX_READING_BYTES} fit"
-    return PayloadError("too_large", sentence)
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -1,58 +1,132 @@
-"""Which channel a topic goes to. Pure: filters are matched here as the broker matches them (MQTT 5 section 4.7)."""
+"""Which way a topic goes: its route, and the channel that the route's template gives for it. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edged.json_paths import Steps, parse
 from edged.settings import RouteSettings
+from edged.settings_checks import required_channel_fault
+from edged.telemetry.reading import HIGH, LOW, NORMAL
+from edged.telemetry.sampling import Rules, rules_of
+from edged.topic_filters import matches
+from edged.topic_patterns import Pattern, fill
+from edged.topic_patterns import parse as parse_pattern
 
-_MAX_REMEMBERED = 4096
+MAX_CHANNELS = 100
+"""The service allows a connection so many."""
+CHANNEL_IDLE_MS = 3_600_000
+_MAX_CHANNEL_BYTES = 256
 _MAX_QOS = 1
-
-
-def matches(topic_filter: str, topic: str) -> bool:
-    """Say whether an MQTT topic filter selects a topic."""
-    if topic.startswith("$") and topic_filter[:1] in {"+", "#"}:
-        return False
-    wanted = topic_filter.split("/")
-    given = topic.split("/")
-    if wanted[-1] == "#":
-        wanted.pop()
-        # `a/#` selects `a` itself as well.
-        if len(given) < len(wanted):
-            return False
-        given = given[: len(wanted)]
-    return len(wanted) == len(given) and all(w in {"+", g} for w, g in zip(wanted, given, strict=True))
+_LANES = {"low": LOW, "normal": NORMAL, "high": HIGH}
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
-    """Where a reading goes and how its payload is read."""
+class Route:
+    """One entry of `telemetry.routes`, made ready."""
 
+    index: int
+    settings: RouteSettings
+    pattern: Pattern
+    rules: Rules | None
+    value: Steps
+    fields: tuple[tuple[str, Steps], ...]
+    time: Steps
+    lane: int
+
+
+def route_of(index: int, settings: RouteSettings) -> Route:
+    """Make a route ready."""
+    fields = tuple((name, parse(path)) for name, path in settings.fields.items())
+    return Route(
+        index,
+        settings,
+        parse_pattern(settings.topic),
+        rules_of(settings),
+        parse(settings.value),
+        fields,
+        parse(settings.time),
+        _LANES[settings.priority],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where the messages of one topic go. `fault`: why the channel that the template gives cannot be."""
+
+    route: Route
     channel: str
-    payload: str
+    fault: str = ""
+    is_made: bool = False
+    """The channel was made from the topic: there may be many."""
+    is_own: bool = False
+    """The gateway itself publishes there."""
 
 
 class Router:
     """First matching route wins. Answers are remembered for the topics seen, up to a bound."""
 
-    def __init__(self, routes: Sequence[RouteSettings], default_channel: str) -> None:
-        self._routes = tuple(
-            (route.topic, Destination(route.channel or default_channel, route.payload)) for route in routes
-        )
-        self._remembered: dict[str, Destination | None] = {}
+    def __init__(
+        self,
+        routes: Sequence[RouteSettings],
+        default_channel: str,
+        *,
+        max_topics: int = 20_000,
+        own_topics: Sequence[str] = (),
+    ) -> None:
+        self.routes = tuple(route_of(index, settings) for index, settings in enumerate(routes))
+        self._default_channel = default_channel
+        self._max_topics = max_topics
+        self._own_topics = tuple(own_topics)
+        self._remembered: dict[str, Way | None] = {}
 
-    def destination(self, topic: str) -> Destination | None:
+    def way(self, topic: str) -> Way | None:
         """Return where a topic goes, or None where no route wants it."""
         try:
             return self._remembered[topic]
         except KeyError:
-            found = next((to for pattern, to in self._routes if matches(pattern, topic)), None)
-        if len(self._remembered) >= _MAX_REMEMBERED:
-            self._remembered.clear()
+            found = next(
+                (self._way(route, topic) for route in self.routes if matches(route.pattern.filter, topic)), None
+            )
+        if len(self._remembered) >= self._max_topics:
+            del self._remembered[next(iter(self._remembered))]
         self._remembered[topic] = found
         return found
+
+    def _way(self, route: Route, topic: str) -> Way:
+        template = route.settings.channel
+        if any(matches(own, topic) for own in self._own_topics):
+            return Way(route, "", is_own=True)
+        if "{" not in template:
+            return Way(route, template or self._default_channel)
+        channel = fill(template, route.pattern.captured(topic))
+        fault = required_channel_fault(channel)
+        if not fault and len(channel.encode()) > _MAX_CHANNEL_BYTES:
+            fault = f"a channel name has at most {_MAX_CHANNEL_BYTES} bytes"
+        return Way(route, channel, fault, is_made=True)
+
+
+class MadeChannels:
+    """Bounds how many channels topics can make. One that nothing was sent to for an hour makes room for another."""
+
+    def __init__(self, routes: Sequence[RouteSettings]) -> None:
+        fixed = {route.channel for route in routes if "{" not in route.channel}
+        self._room = max(1, MAX_CHANNELS - len(fixed))
+        self._used_at_ms: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._used_at_ms)
+
+    def admit(self, channel: str, now_ms: int) -> bool:
+        """Note that a channel is used, or refuse it. `now_ms` is uptime."""
+        if self._used_at_ms.pop(channel, None) is None and len(self._used_at_ms) >= self._room:
+            oldest = next(iter(self._used_at_ms))
+            if now_ms - self._used_at_ms[oldest] < CHANNEL_IDLE_MS:
+                return False
+            del self._used_at_ms[oldest]
+        self._used_at_ms[channel] = now_ms
+        return True
 
 
 def subscriptions(routes: Sequence[RouteSettings]) -> tuple[tuple[str, int], ...]:
@@ -63,5 +137,6 @@ def subscriptions(routes: Sequence[RouteSettings]) -> tuple[tuple[str, int], ...
     """
     wanted: dict[str, int] = {}
     for route in routes:
-        wanted[route.topic] = max(wanted.get(route.topic, 0), min(route.qos, _MAX_QOS))
+        topic_filter = parse_pattern(route.topic).filter
+        wanted[topic_filter] = max(wanted.get(topic_filter, 0), min(route.qos, _MAX_QOS))
     return tuple(wanted.items())

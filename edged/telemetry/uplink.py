@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from edged.errors import UplinkLostError
+from edged.errors import EdgedError, UplinkLostError
 from edged.telemetry.forward import Forwarder, Link
-from metered_realtime import Connected, Disconnected
+from metered_realtime import Connected, Disconnected, MeteredRealtimeError, WsCloseCode, backoff
 
 _MEND_BY_HAND_S = 60.0
+_JITTER = 0.2
 _REASONS: dict[int, tuple[str, float | None]] = {
     4001: ("the hub refuses the key; set hub.key", _MEND_BY_HAND_S),
     4002: ("the hub's token has expired", None),
@@ -29,7 +30,7 @@ class Uplink(Protocol):
 
     async def close(self) -> None: ...
 
-    async def publish(self, channel: str, data: Any) -> None: ...
+    async def publish(self, channel: str, data: Any, *, timeout: float | None = None) -> None: ...
 
     def on(self, _event_type: Any, _handler: Any, /) -> Any: ...
 
@@ -59,6 +60,10 @@ async def run_uplink(open_client: Callable[[], Uplink], forwarder: Forwarder, up
         await client.connect()
         up("readings go to the hub")
         await lost
+    except (MeteredRealtimeError, EdgedError) as error:
+        too_fast = getattr(error, "close_code", None) == WsCloseCode.OVER_MESSAGE_RATE
+        forwarder.link_ended(str(error), too_fast=too_fast)
+        raise
     finally:
         forwarder.link_down()
         lost.cancel()
@@ -68,4 +73,6 @@ async def run_uplink(open_client: Callable[[], Uplink], forwarder: Forwarder, up
 def _lost(code: int, reason: str) -> UplinkLostError:
     sentence, retry_after_s = _REASONS.get(code, ("the connection to the hub ended", None))
     said = f"{code}: {reason}" if reason else str(code)
-    return UplinkLostError(f"{sentence} ({said})", retry_after_s=retry_after_s)
+    # Gateways that were turned away together do not come back together.
+    retry_after_s = None if retry_after_s is None else backoff.jittered(retry_after_s, _JITTER)
+    return UplinkLostError(f"{sentence} ({said})", retry_after_s=retry_after_s, close_code=code)

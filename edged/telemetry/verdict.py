@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from metered_realtime import DisconnectedError, NotConnectedError, OversizedPayloadError, ServerRequestError
 
-HOLD_S = 60.0
-
 
 @dataclass(frozen=True, slots=True)
 class Again:
@@ -18,10 +16,12 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """The hub answers but takes nothing now. `after_s` None: the usual growing delay."""
+    """The hub answers but takes nothing now: one message is tried after growing delays."""
 
+    reason: str
     sentence: str
-    after_s: float | None = None
+    first_s: float = 0.5
+    longest_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,15 @@ class Never:
 Verdict = Again | Hold | Never
 
 _HOLDS = {
-    "over_message_quota": Hold("the hub's message quota is used up; readings wait", HOLD_S),
+    "over_message_quota": Hold(
+        "over_message_quota", "the hub's message quota is used up; readings wait", first_s=60.0, longest_s=900.0
+    ),
     # The key may publish nowhere, so holding stops nobody else, and nothing is lost once the key is changed.
     "action_not_permitted": Hold(
-        "the hub's key may not publish; give it the permission `publish`, or set hub.key; readings wait", HOLD_S
+        "action_not_permitted",
+        "the hub's key may not publish; give it the permission `publish`, or set hub.key; readings wait",
+        first_s=60.0,
+        longest_s=60.0,
     ),
 }
 _NEVERS = {
@@ -60,7 +65,7 @@ def judge(error: Exception, channel: str) -> Verdict:
             return _HOLDS[error.code]
         if error.code in _NEVERS:
             return Never(error.code, _NEVERS[error.code].format(channel=channel) + "; its readings are dropped")
-        return Hold(f"the hub answers {error.code}; readings wait")
+        return Hold(error.code, f"the hub answers {error.code}; readings wait")
     if isinstance(error, OversizedPayloadError):
         return Never(
             "too_large", f"a message to {channel!r} is too large for the hub: {error}; its readings are dropped"

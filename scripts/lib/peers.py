@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -102,12 +102,22 @@ async def rtsp_camera(*words: str, port: int = 0, echo: Echo = None) -> AsyncIte
 class Gateway(Child):
     """`edged run` with a configuration file; what it tells systemd arrives as events of kind "notify"."""
 
-    def __init__(self, config: Path, *, env: Mapping[str, str] | None = None, echo: Echo = None) -> None:
+    def __init__(
+        self,
+        config: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        echo: Echo = None,
+        launcher: Sequence[str] = (),
+    ) -> None:
+        """`launcher` is a command that runs `edged` with the words that follow it, under conditions of its own."""
         # An abstract name: there is no file to remove, and every gateway has its own.
         self._notify_name = f"edged-notify-{os.getpid()}-{id(self)}"
         self._notify: socket.socket | None = None
         environment = {**tree_environment(), **(env or {}), "NOTIFY_SOCKET": f"@{self._notify_name}"}
-        super().__init__("edged", edged_command("run", "--config", str(config)), env=environment, echo=echo)
+        words = ("run", "--config", str(config))
+        command = [*launcher, *words] if launcher else edged_command(*words)
+        super().__init__("edged", command, env=environment, echo=echo)
 
     async def start(self) -> Self:
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)

@@ -19,6 +19,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs/sdk/reference.md"
 GROUPS = {
     "Clients": ("peer", "remote_peer", "signalling", "streams"),
     "Options": ("options", "ice_servers"),
+    "Messages": ("json_text",),
+    "Network": ("network_watch",),
     "Data channels": ("data_channel", "reopening_channel", "json_messages"),
     "Media in": (
         "media.files",

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from metered_realtime.frames import ErrorCode, PresencePeer, WsCloseCode
     from metered_realtime.ice_servers import IceServerConfig
     from metered_realtime.json_messages import JsonMessages
+    from metered_realtime.json_text import JsonText
     from metered_realtime.logger import Logger, NoopLogger, StdlibLogger
     from metered_realtime.media.access_unit import AccessUnit
     from metered_realtime.media.audio import AudioSource
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     )
     from metered_realtime.media.source_state import SourceStateChange
     from metered_realtime.media.video_source import VideoSource, VideoSourceStats
+    from metered_realtime.network_watch import NetworkWatch
     from metered_realtime.options import (
         MediaDirections,
         MeteredPeerState,
@@ -114,6 +116,7 @@ _EXPORTS = {
     "data_channel": "DataChannel",
     "reopening_channel": "ReopeningDataChannel",
     "json_messages": "JsonMessages",
+    "json_text": "JsonText",
     "streams": "MediaStream StreamMetadata",
     "media.access_unit": "AccessUnit",
     "media.audio": "AudioSource",
@@ -150,6 +153,7 @@ _EXPORTS = {
         "ReplaceTrackFailure ServerRequestError SignallingConnectError SignallingError"
     ),
     "logger": "Logger NoopLogger StdlibLogger",
+    "network_watch": "NetworkWatch",
     "frames": "ErrorCode PresencePeer WsCloseCode",
     "ice_servers": "IceServerConfig",
 }
@@ -190,6 +194,7 @@ __all__ = [
     "IceServerConfig",
     "Joined",
     "JsonMessages",
+    "JsonText",
     "Left",
     "LivePlayer",
     "Logger",
@@ -204,6 +209,7 @@ __all__ = [
     "MeteredPeerStateError",
     "MeteredRealtimeError",
     "NegotiationError",
+    "NetworkWatch",
     "NoopLogger",
     "NotConnectedError",
     "NotJsonError",

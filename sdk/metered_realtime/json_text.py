@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 MAX_DEPTH = 128
 
@@ -20,13 +21,33 @@ class JsonError(ValueError):
     """Text that is not JSON, or is JSON beyond the limits."""
 
 
+@dataclass(frozen=True, slots=True)
+class JsonText:
+    """JSON text that is published or sent as it is, in place of the value it stands for.
+
+    The text is parsed once, to check it; ValueError where it is not JSON.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        loads(self.text)
+
+    @classmethod
+    def unchecked(cls, text: str) -> Self:
+        """Take text without looking at it: what is not JSON breaks the frame it is sent in, which is never answered."""
+        made = object.__new__(cls)
+        object.__setattr__(made, "text", text)
+        return made
+
+
 def dumps(value: Any) -> str:
     """Return compact JSON as a browser would write it: raw UTF-8, lone surrogates escaped.
 
     Raises ValueError (NaN, infinity, circular or too deep) or TypeError (not JSON).
     """
     try:
-        text = _encode(value)
+        text = value.text if isinstance(value, JsonText) else _encode(value)
     except RecursionError:
         raise ValueError("the value is nested too deeply for JSON") from None
     if _SURROGATE.search(text):

@@ -32,6 +32,7 @@ class Lines:
         failed: Callable[[str, BaseException], None],
         *,
         ssl: SSLContext | None,
+        dead_after_s: float,
         connect: Callable[..., Any] | None,
         log: Logger,
     ) -> None:
@@ -39,7 +40,9 @@ class Lines:
         self._find_url = find_url
         self._carry_out = carry_out
         self._failed = failed
-        self._options: dict[str, Any] = {"ssl": ssl} if connect is None else {"ssl": ssl, "connect": connect}
+        self._options: dict[str, Any] = {"ssl": ssl, "dead_after_s": dead_after_s}
+        if connect is not None:
+            self._options["connect"] = connect
         self._log = log
         self._links: dict[Line, Link] = {}
         self._dial = asyncio.Event()

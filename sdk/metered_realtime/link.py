@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from inspect import signature
 from ssl import SSLContext
 from typing import Any
@@ -25,6 +27,7 @@ CLOSE_GRACE_S = 1.0
 MAX_REASON_CHARS = 120
 MAX_REASON_BYTES = 123  # RFC 6455 section 5.5: 125 bytes in a control frame, two of them the code
 MAX_QUEUED_BYTES = 8 * 1024 * 1024
+MAX_DEAD_AFTER_S = 86_400.0
 
 # Direction and kind, the content, the size.
 _FRAME = re.compile(r"([<>] (?:TEXT|BINARY|CONT|CLOSE|PING|PONG))\b.*?(\[[^\]]*\])?$", re.DOTALL)
@@ -60,9 +63,17 @@ class Link:
         self._closing: asyncio.Task[None] | None = None
 
     async def open(
-        self, url: str, *, ssl: SSLContext | None = None, connect: Callable[..., Any] = websocket_connect
+        self,
+        url: str,
+        *,
+        ssl: SSLContext | None = None,
+        dead_after_s: float = 0.0,
+        connect: Callable[..., Any] = websocket_connect,
     ) -> tuple[int, str] | None:
-        """Open the socket; None if it is open, else the close code (or HTTP status) and the reason."""
+        """Open the socket; None if it is open, else the close code (or HTTP status) and the reason.
+
+        With `dead_after_s` the system ends a connection whose peer has acknowledged nothing for so long.
+        """
         options: dict[str, Any] = {"ssl": ssl} if ssl is not None and url.startswith("wss:") else {}
         if TAKES_PROXY and connect is websocket_connect and urlsplit(url).hostname in LOOPBACK_HOSTS:
             options["proxy"] = None  # one named in the environment would be asked even for this machine itself
@@ -82,6 +93,8 @@ class Link:
             reason = scrub(str(error) or type(error).__name__)[:MAX_REASON_CHARS]
             self._log.debug("the connection could not be opened", {"reason": reason})
             return 1006, reason
+        if 0 < dead_after_s < MAX_DEAD_AFTER_S:
+            _give_up_after(self._socket.transport.get_extra_info("socket"), dead_after_s)
         return None
 
     async def live(self, on_text: Callable[[str], None]) -> tuple[int, str]:
@@ -141,3 +154,12 @@ class Link:
                 self._queued_bytes -= size
         except ConnectionClosed:
             return  # the reader sees it too
+
+
+def _give_up_after(connection: Any, dead_after_s: float) -> None:
+    """Have a dead path noticed while a message is under way, even one that may take longer than the watchdog allows."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux
+    if connection is None or option is None:
+        return
+    with suppress(OSError):  # not a TCP socket
+        connection.setsockopt(socket.IPPROTO_TCP, option, int(dead_after_s * 1000))

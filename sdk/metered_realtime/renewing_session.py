@@ -94,9 +94,9 @@ class RenewingSession(Session):
             self._renewal.failed(now_s)
         return is_new
 
-    def request(self, frame: wire.ClientFrame, now_s: float) -> tuple[str, str | None]:
+    def request(self, frame: wire.ClientFrame, now_s: float, timeout_s: float | None = None) -> tuple[str, str | None]:
         """As of `Session`; the text is None where it is sent later, by an action."""
-        request_id, text = super().request(frame, now_s)
+        request_id, text = super().request(frame, now_s, timeout_s)
         is_held = self._renewal.hold_until_s is not None and text is not None and self._requests.hold(request_id, text)
         if not is_held and not self._socket_open:
             self._requests.abandon(request_id)

@@ -20,7 +20,9 @@ class RequestsInFlight:
     def __init__(self, subscriptions: dict[str, SubscribeOptions], new_request_id: Callable[[], str]) -> None:
         self._subscriptions = subscriptions
         self._new_request_id = new_request_id
-        self._pending: dict[str, float] = {}
+        # When each is given up, and after how long; never before an earlier one: answers come in the order of requests.
+        self._pending: dict[str, tuple[float, float]] = {}
+        self._patient: set[str] = set()
         self._replays: dict[str, tuple[str, int]] = {}
         self._retries: dict[str, tuple[float, int]] = {}
         self._held: dict[str, str] = {}
@@ -35,9 +37,14 @@ class RequestsInFlight:
 
     # Requests of the application -----------------------------------------------------------------
 
-    def register(self, request_id: str, now_s: float) -> None:
-        """A request goes out."""
-        self._pending[request_id] = now_s + ACK_TIMEOUT_S
+    def register(self, request_id: str, now_s: float, timeout_s: float | None = None) -> None:
+        """A request goes out. One with a time of its own holds off the watchdog that long: it may be under way."""
+        wait_s = ACK_TIMEOUT_S if timeout_s is None else timeout_s
+        if self._pending:
+            wait_s = max(wait_s, next(reversed(self._pending.values()))[0] - now_s)
+        self._pending[request_id] = now_s + wait_s, wait_s
+        if timeout_s is not None:
+            self._patient.add(request_id)
 
     def hold(self, request_id: str, text: str) -> bool:
         """Keep a registered request's text for later; False where too much is held already."""
@@ -57,12 +64,14 @@ class RequestsInFlight:
     def abandon(self, request_id: str) -> None:
         """The caller no longer waits."""
         self._pending.pop(request_id, None)
+        self._patient.discard(request_id)
         self._held_bytes -= len(self._held.pop(request_id, ""))
 
     def settle(self, request_id: str, error: Exception | None, now_s: float) -> list[Action]:
         """A request was answered, or is given up."""
         if self._pending.pop(request_id, None) is None:
             return []
+        self._patient.discard(request_id)
         self._held_bytes -= len(self._held.pop(request_id, ""))
         replay = self._replays.pop(request_id, None)
         if replay is None:
@@ -143,17 +152,26 @@ class RequestsInFlight:
     def next_timer(self) -> float:
         """Return when `handle_timer` wants to be called next. Called for every frame, so it makes no list."""
         due = float("inf")
-        if self._pending:  # all wait equally long, so the first one is due first
-            due = next(iter(self._pending.values()))
+        if self._pending:
+            due = next(iter(self._pending.values()))[0]
         for at_s, _ in self._retries.values():
             due = min(due, at_s)
         return due
 
+    @property
+    def silence_allowed_until_s(self) -> float:
+        """Until when an answer may be on its way although nothing is heard."""
+        if not self._patient:
+            return 0.0
+        request_id, (due_s, _) = next(iter(self._pending.items()))
+        return due_s if request_id in self._patient else 0.0
+
     def handle_timer(self, now_s: float) -> list[Action]:
         """Give up what has waited too long, repeat what was refused."""
         actions: list[Action] = []
-        for request_id in [waiting for waiting, by_s in self._pending.items() if now_s >= by_s]:
-            actions += self.settle(request_id, errors.AckTimeoutError(request_id, ACK_TIMEOUT_S), now_s)
+        overdue = [(waiting, after_s) for waiting, (by_s, after_s) in self._pending.items() if now_s >= by_s]
+        for request_id, after_s in overdue:
+            actions += self.settle(request_id, errors.AckTimeoutError(request_id, after_s), now_s)
         for channel, (at_s, attempt) in list(self._retries.items()):
             if now_s >= at_s:
                 del self._retries[channel]

@@ -206,7 +206,7 @@ class Session:
 
     # Requests ----------------------------------------------------------------------------------
 
-    def request(self, frame: wire.ClientFrame, now_s: float) -> tuple[str, str | None]:
+    def request(self, frame: wire.ClientFrame, now_s: float, timeout_s: float | None = None) -> tuple[str, str | None]:
         """Register a request; return its id and the text to send. Raises NotConnectedError, OversizedPayloadError."""
         if self.state != "connected" or self._stopping:
             state = "closing" if self._stopping and self.state == "connected" else self.state
@@ -217,7 +217,7 @@ class Session:
             if size > self.max_message_bytes:
                 raise errors.OversizedPayloadError(size, self.max_message_bytes)
         request_id = frame.request_id or ""
-        self._requests.register(request_id, now_s)
+        self._requests.register(request_id, now_s, timeout_s)
         return request_id, text
 
     def abandon(self, request_id: str) -> None:
@@ -236,7 +236,7 @@ class Session:
         if self._leave_by is not None:
             due = min(due, self._leave_by)
         if self._inactivity_s is not None:
-            due = min(due, self._last_inbound + self._inactivity_s)
+            due = min(due, self._silent_until(self._inactivity_s))
             if self.state == "connected":
                 due = min(due, self._last_ping + self._heartbeat_s)
         return None if due == _NEVER else due
@@ -259,13 +259,16 @@ class Session:
     def _watch(self, now_s: float) -> list[Action]:
         if self._inactivity_s is None:
             return []
-        if now_s >= self._last_inbound + self._inactivity_s:
+        if now_s >= self._silent_until(self._inactivity_s):
             self._last_inbound = self._last_ping = _NEVER
             return [HangUp(wire.WsCloseCode.CLIENT_INACTIVITY, "inactivity")]
         if self.state == "connected" and now_s >= self._last_ping + self._heartbeat_s:
             self._last_ping = now_s
             return [Transmit(wire.encode(wire.Ping()))]
         return []
+
+    def _silent_until(self, inactivity_s: float) -> float:
+        return max(self._last_inbound + inactivity_s, self._requests.silence_allowed_until_s)
 
     def _tries_again(self, code: int | None) -> bool:
         if self._stopping or self._reconnect is None or code in TERMINAL_CLOSE_CODES:

@@ -87,6 +87,7 @@ class SignallingClient(Emitter):
             self._carry_out,
             self._log_error,
             ssl=options.ssl,
+            dead_after_s=options.inactivity_timeout,
             connect=_connect,
             log=self._log,
         )
@@ -183,22 +184,28 @@ class SignallingClient(Emitter):
         self._session.subscriptions.pop(channel, None)
         await self._request(wire.Unsubscribe(channel, _new_request_id()))
 
-    async def publish(self, channel: str, data: Any) -> None:
+    async def publish(self, channel: str, data: Any, *, timeout: float | None = None) -> None:
         """Send any JSON value to every other subscriber of `channel`; returns at the service's acknowledgement.
 
+        `data` may be `JsonText`, which is sent as it is. `timeout` is how long the acknowledgement may take,
+        15 s unless given; a given one also holds off the inactivity watchdog: a large message may be under way.
         Raises as `subscribe` does, OversizedPayloadError, and ValueError or TypeError where `data` is not JSON.
         """
         wire.check_channel(channel)
-        await self._request(wire.Publish(channel, data, _new_request_id()))
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"timeout must be greater than 0, not {timeout}")
+        await self._request(wire.Publish(channel, data, _new_request_id()), timeout)
 
     async def send(self, to_peer_id: str, data: Any) -> None:
-        """Send any JSON value to one peer; returns at the service's acknowledgement. Raises as `publish` does."""
+        """Send any JSON value, or `JsonText`, to one peer; returns at the acknowledgement. Raises as `publish` does."""
         wire.check_peer_id(to_peer_id)
         await self._request(wire.Send(to_peer_id, data, _new_request_id()))
 
-    async def _request(self, frame: wire.Subscribe | wire.Unsubscribe | wire.Publish | wire.Send) -> None:
+    async def _request(
+        self, frame: wire.Subscribe | wire.Unsubscribe | wire.Publish | wire.Send, timeout_s: float | None = None
+    ) -> None:
         loop = asyncio.get_running_loop()
-        request_id, text = self._session.request(frame, loop.time())
+        request_id, text = self._session.request(frame, loop.time(), timeout_s)
         answered = self._waiting[request_id] = loop.create_future()
         self._arm_timer()
         try:

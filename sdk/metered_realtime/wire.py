@@ -44,7 +44,7 @@ from metered_realtime.frames import (
     check_request_id,
     is_reserved_channel,
 )
-from metered_realtime.json_text import MAX_DEPTH, JsonError, dumps, json_size, loads
+from metered_realtime.json_text import MAX_DEPTH, JsonError, JsonText, dumps, json_size, loads
 
 __all__ = [
     "DEFAULT_MAX_MESSAGE_BYTES", "MAX_CHANNEL_CHARS", "MAX_DEPTH", "MAX_INBOUND_BYTES", "MAX_PEER_ID_CHARS",
@@ -76,7 +76,10 @@ def encode(frame: ClientFrame | ServerFrame) -> str:
 
     Raises TypeError or ValueError where `data` or `metadata` is not JSON.
     """
-    return dumps(_fields(frame))
+    fields = _fields(frame)
+    if isinstance(fields.get("data"), JsonText):
+        return "{" + ",".join([f'"{key}":{dumps(value)}' for key, value in fields.items()]) + "}"
+    return dumps(fields)
 
 
 def _fields(frame: ClientFrame | ServerFrame) -> dict[str, Any]:

@@ -8,18 +8,20 @@ import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from edged.app import cameras_by_channel, gateway_name, serve, state_directory
+from edged.app import cameras_by_channel, serve
 from edged.demo_sensors import SensorMessage
 from edged.settings import (
     CameraSettings,
+    CommandRuleSettings,
+    CommandSettings,
     GatewaySettings,
     HubLinkSettings,
     RouteSettings,
     Secret,
+    SenderSettings,
     Settings,
     TelemetrySettings,
 )
@@ -39,7 +41,7 @@ def camera(name, channel=""):
 class FakeDoor:
     """In place of the broker: hands in one message, and remembers what was acknowledged when it was told to end."""
 
-    def __init__(self, settings, client_id, subscriptions, on_message):
+    def __init__(self, settings, client_id, subscriptions, on_message, **_more):
         self.client_id = client_id
         self.subscriptions = subscriptions
         self.acknowledged = False
@@ -88,8 +90,8 @@ async def test_the_gateway_is_ready_though_nothing_answers_and_stops_in_order(ma
     stop = asyncio.Event()
     doors = []
 
-    def open_door(*arguments):
-        doors.append(FakeDoor(*arguments))
+    def open_door(*arguments, **more):
+        doors.append(FakeDoor(*arguments, **more))
         return doors[0]
 
     async with asyncio.TaskGroup() as group:
@@ -106,6 +108,28 @@ async def test_the_gateway_is_ready_though_nothing_answers_and_stops_in_order(ma
     # Telemetry wrote the reading to disk and acknowledged it while there was still a broker to tell.
     assert doors[0].acknowledged_at_end is True
     assert (tmp_path / "outbox.db").stat().st_size > 0
+
+
+async def commands_until(manager, tmp_path, wanted, **rule):
+    """Run a gateway of nothing but commands until its status line says something; return that."""
+    one = CommandRuleSettings(topics=("farm/+/set",), sender=SenderSettings(anyone=True), **rule)
+    settings = dataclasses.replace(TELEMETRY, telemetry=TelemetrySettings(), commands=CommandSettings(rules=(one,)))
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(serve(settings, stop, state_dir=tmp_path, open_door=FakeDoor))
+        said = await until(manager, wanted)
+        stop.set()
+    return " ".join(said)
+
+
+async def test_a_gateway_of_commands_reaches_for_broker_and_hub(manager, tmp_path):
+    said = await commands_until(manager, tmp_path, "commands lost")
+    assert "no connection to the hub at ws://127.0.0.1:9" in said
+
+
+async def test_a_schema_that_is_none_ends_commands_and_nothing_else(manager, tmp_path, caplog):
+    await commands_until(manager, tmp_path, "mqtt live (a fake)", schema={"type": "colour"})
+    assert "commands: none is taken: commands.rules[0].schema: not a JSON schema" in caplog.text
 
 
 async def test_cameras_that_cannot_be_shown_leave_the_sensors_alone(manager, caplog, monkeypatch, tmp_path):
@@ -163,27 +187,6 @@ def test_cameras_are_grouped_by_channel():
         "farm": ["a", "c"],
         "barn": ["b"],
     }
-
-
-@pytest.mark.parametrize(
-    ("given", "host", "name"),
-    [("farm-1", "pi", "farm-1"), ("", "pi", "pi"), ("", "", "gateway"), ("", "my pi!", "gateway")],
-)
-def test_the_gateway_has_a_name_whatever_the_host_is_called(given, host, name):
-    assert gateway_name(Settings(gateway=GatewaySettings(name=given)), host) == name
-
-
-@pytest.mark.parametrize(
-    ("environ", "path"),
-    [
-        ({"STATE_DIRECTORY": "/var/lib/edged"}, "/var/lib/edged"),
-        ({"STATE_DIRECTORY": "/var/lib/a:/var/lib/b"}, "/var/lib/a"),
-        ({}, "/home/x/.local/state/edged"),
-        ({"STATE_DIRECTORY": ""}, "/home/x/.local/state/edged"),
-    ],
-)
-def test_state_is_kept_where_the_service_manager_says(environ, path):
-    assert state_directory(environ, Path("/home/x")) == Path(path)
 
 
 # The process: signals and exit codes.

@@ -32,6 +32,17 @@ def test_a_good_file_is_said_to_be_good(file, capsys):
     assert captured.err == ""
 
 
+def test_a_schema_that_is_none_is_a_fault(file, capsys):
+    path = file(
+        "hub: {key: pk_live_x}\ncommands:\n  rules:\n"
+        "    - {topics: [a], sender: {anyone: true}, schema: {type: number}}\n"
+        "    - {topics: [b], sender: {anyone: true}, schema: {type: colour}}\n"
+    )
+    assert main(["check", path]) == 78
+    said = f"{path}: commands.rules[1].schema: not a JSON schema (draft 7): Unknown type"
+    assert said in capsys.readouterr().err
+
+
 def test_every_fault_of_a_bad_file_is_listed(file, capsys):
     path = file(BAD)
     assert main(["check", path]) == 78

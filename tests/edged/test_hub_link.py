@@ -1,5 +1,6 @@
 """The door to the hub: a refused or failed first connection is one sentence, against real sockets."""
 
+import asyncio
 import socket
 
 import pytest
@@ -7,6 +8,8 @@ from websockets.asyncio.server import serve
 
 from edged.hub_link import HubConnectError, HubLink, connect_sentence
 from edged.settings import HubLinkSettings, Secret
+from metered_realtime import network_watch
+from tests.sdk.netlink import new_address
 
 KEY = "pk_live_very_secret"
 
@@ -82,3 +85,31 @@ def test_the_key_is_in_no_representation():
     client = link(1).open_client()
     assert KEY not in repr(client)
     assert KEY not in repr(vars(client))
+
+
+async def test_the_watchdog_is_the_one_of_the_settings():
+    settings = HubLinkSettings(url="ws://127.0.0.1:1", key=Secret(KEY), silence_s=7)
+    assert HubLink(settings)._options()["inactivity_timeout"] == 7
+
+
+async def test_a_pause_ends_with_its_time(monkeypatch):
+    monkeypatch.setattr(network_watch, "open_netlink", no_netlink)
+    async with asyncio.timeout(5):
+        await link(1).pause(0.02)
+
+
+async def test_a_change_of_the_network_ends_a_pause(monkeypatch):
+    monkeypatch.setattr(network_watch, "SETTLE_S", 0.01)
+    ours, kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    monkeypatch.setattr(network_watch, "open_netlink", lambda: ours)
+    with kernel:
+        pausing = asyncio.create_task(link(1).pause(3600))
+        await asyncio.sleep(0)
+        kernel.send(new_address("192.0.2.2"))
+        async with asyncio.timeout(5):
+            await pausing
+
+
+def no_netlink():
+    raise OSError("forbidden")

@@ -7,14 +7,21 @@ import pytest
 
 from edged.settings import (
     CameraSettings,
+    CommandRuleSettings,
+    CommandSettings,
     HubLinkSettings,
     MqttSettings,
     RouteSettings,
     Secret,
+    SenderSettings,
     Settings,
     TelemetrySettings,
     secrets_in,
 )
+from edged.settings_commands import command_channels, pattern_fault, unwise
+from edged.settings_file import SettingsError, load
+
+ANYONE = SenderSettings(anyone=True)
 
 
 def test_a_secret_shows_itself_only_when_revealed():
@@ -66,6 +73,14 @@ def test_metadata_of_a_camera_becomes_json():
         (MqttSettings(password=Secret("p")), "username"),
         (MqttSettings(ca_file="/ca.pem"), "ca_file"),
         (TelemetrySettings(routes=(RouteSettings(topic="a/#"), RouteSettings(topic="a/#"))), "routes[1].topic"),
+        (SenderSettings(anyone=True, peers=("a",)), "anyone"),
+        (SenderSettings(metadata={"role": {"is": "operator"}}), "metadata.role"),
+        (CommandRuleSettings(topics=("a",)), "sender"),
+        (
+            CommandRuleSettings(topics=("a",), sender=ANYONE, schema={"type": "number"}, schema_file="/a.json"),
+            "schema_file",
+        ),
+        (Settings(commands=CommandSettings(rules=(CommandRuleSettings(topics=("a",), sender=ANYONE),))), "hub.key"),
         (Settings(telemetry=TelemetrySettings(routes=(RouteSettings(topic="a"),))), "hub.key"),
         (Settings(cameras=(CameraSettings(name="a", source=Secret("test:")),)), "hub.key"),
     ],
@@ -87,6 +102,7 @@ def test_values_that_contradict_each_other_are_a_fault_at_one_of_them(value, pat
         CameraSettings(name="a", source=Secret("rtsp://h/1"), onvif="http://h:8080"),
         CameraSettings(name="a", source=Secret("test:"), sub=Secret("test:")),
         MqttSettings(username="u", password=Secret("p"), tls=True, ca_file="/ca.pem"),
+        CommandRuleSettings(topics=("a",), sender=SenderSettings(metadata={"role": ["a", "b"]})),
         TelemetrySettings(routes=(RouteSettings(topic="a/#"), RouteSettings(topic="b/#"))),
         Settings(hub=HubLinkSettings(key=Secret("pk_live_1")), cameras=(CameraSettings(source=Secret("test:")),)),
         Settings(),
@@ -106,6 +122,63 @@ def test_every_secret_of_a_tree_is_found():
     )
     assert list(secrets_in(settings)) == ["k1", "k2", "rtsp://u:k3@h/", "rtsp://h/k6", "k4"]
     assert list(secrets_in({"a": [Secret("k5"), Secret("")]})) == ["k5"]
+
+
+@pytest.mark.parametrize("pattern", ["a/b", "a/+/b", "#", "farm/{sender.barn}/+/set", "{sender.x}/#"])
+def test_a_topic_pattern_is_a_filter_with_places(pattern):
+    assert pattern_fault(pattern) == ""
+
+
+@pytest.mark.parametrize(
+    "pattern", ["", "a/#/b", "a+", "$SYS/#", "$share/g/a", "a/{barn}", "a/{sender.}", "a/x{sender.barn}", "a/{sender.a"]
+)
+def test_what_no_topic_pattern_is_has_a_fault(pattern):
+    assert pattern_fault(pattern)
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_right"),
+    [
+        ("{topics: [a], sender: {anyone: true}}", True),
+        ("{topics: [a], sender: {anyone: true}, reply_topic: '{parent}/{id}/{sender.barn}'}", True),
+        ("{topics: [], sender: {anyone: true}}", False),
+        ("{sender: {anyone: true}}", False),
+        ("{topics: [a], sender: {anyone: true}, reply_topic: 'a/+'}", False),
+        ("{topics: [a], sender: {anyone: true}, reply_topic: '{payload}'}", False),
+        ("{topics: [a], sender: {anyone: true}, schema_file: /nowhere.json}", False),
+    ],
+)
+def test_a_rule_of_a_file_is_checked(tmp_path, rule, is_right):
+    path = tmp_path / "edged.yaml"
+    path.write_text(f"hub: {{key: pk_live_x}}\ncommands: {{rules: [{rule}]}}\n")
+    if is_right:
+        assert load(path, Settings).commands.rules
+    else:
+        with pytest.raises(SettingsError, match=r"commands\.rules\[0\]"):
+            load(path, Settings)
+
+
+@pytest.mark.parametrize("channels", [(""), ("a\nb"), ("_metered/x")])
+def test_a_channel_for_commands_has_a_name(tmp_path, channels):
+    path = tmp_path / "edged.yaml"
+    path.write_text(json.dumps({"commands": {"channels": [channels]}}))
+    with pytest.raises(SettingsError, match=r"commands\.channels"):
+        load(path, Settings)
+
+
+def test_commands_come_from_a_channel_of_their_own_unless_told_otherwise():
+    assert command_channels(CommandSettings(), "farm") == ("farm/commands",)
+    assert command_channels(CommandSettings(channels=("a", "b", "a")), "farm") == ("a", "b")
+
+
+def test_a_rule_that_lets_everybody_do_everything_is_unwise():
+    def sentences(*topics, sender=ANYONE):
+        return list(unwise(CommandSettings(rules=(CommandRuleSettings(topics=topics, sender=sender),))))
+
+    assert "commands.rules[0]" in sentences("a", "#")[0]
+    assert sentences("+/set")
+    assert not sentences("farm/#")
+    assert not sentences("#", sender=SenderSettings(metadata={"role": "admin"}))
 
 
 def _camera() -> CameraSettings:

@@ -109,7 +109,10 @@ telemetry:
     ("text", "expected"),
     [
         ("hub: {ulr: x}", "1:7: hub.ulr: unknown key; did you mean 'url'?"),
-        ("zzz: 1", "1:1: zzz: unknown key; known here: gateway, hub, mqtt, cameras, telemetry, log"),
+        (
+            "zzz: 1",
+            "1:1: zzz: unknown key; known here: gateway, hub, mqtt, cameras, telemetry, commands, site, status, log",
+        ),
         ("log: {level: inof}", "did you mean 'info'?"),
         ("log: {level: zzz}", "'zzz' is not one of debug, info, warning, error"),
         ("mqtt: {port: 0}", "1:14: mqtt.port: 0 is too small; give 1 to 65535"),

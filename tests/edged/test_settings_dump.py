@@ -9,10 +9,13 @@ import yaml
 
 from edged.settings import (
     CameraSettings,
+    CommandRuleSettings,
+    CommandSettings,
     HubLinkSettings,
     MqttSettings,
     RouteSettings,
     Secret,
+    SenderSettings,
     Settings,
     TelemetrySettings,
 )
@@ -27,6 +30,9 @@ FULL = Settings(
         CameraSettings(name="on", source=Secret("test:")),
     ),
     telemetry=TelemetrySettings(routes=(RouteSettings(topic="a/#"), RouteSettings(topic="+/b", channel="0777"))),
+    commands=CommandSettings(
+        rules=(CommandRuleSettings(topics=("a/+", "b"), sender=SenderSettings(metadata={"role": ["x", 1]})),)
+    ),
 )
 
 
@@ -104,9 +110,15 @@ def test_every_line_of_the_file_of_defaults_can_be_used_by_removing_its_mark(tmp
     settings = load(path, Settings)
     assert settings.cameras == (CameraSettings(name="yard", source=Secret("rtsp://192.168.1.20/stream1")),)
     assert settings.telemetry.routes == (RouteSettings(topic="greenhouse/#"),)
+    (rule,) = settings.commands.rules
+    assert (rule.topics, rule.sender) == (("farm/+/set",), SenderSettings(metadata={"role": "operator"}))
     assert (
         dataclasses.replace(
-            settings, cameras=(), telemetry=TelemetrySettings(), hub=dataclasses.replace(settings.hub, key=Secret(""))
+            settings,
+            cameras=(),
+            telemetry=TelemetrySettings(),
+            commands=CommandSettings(),
+            hub=dataclasses.replace(settings.hub, key=Secret("")),
         )
         == Settings()
     )

@@ -228,6 +228,25 @@ async def test_cancellation_passes_where_an_error_took_its_place(time):
     assert time.slept == []
 
 
+async def test_a_pause_between_tries_may_end_early():
+    tries, pauses = asyncio.Semaphore(0), []
+
+    async def run(_up):
+        tries.release()
+        raise OSError("down")
+
+    async def pause(delay_s):
+        pauses.append(delay_s)
+        await asyncio.sleep(0)
+
+    task = asyncio.create_task(keep_running("camera", run, delays=lambda: iter([1.0, 2.0] * 9), pause=pause))
+    for _ in range(3):
+        await tries.acquire()
+    task.cancel()
+    await asyncio.wait([task])
+    assert pauses[:2] == [1.0, 2.0]
+
+
 async def test_states_are_reported(part, time):
     part.up("connected")
     await part.fail(OSError("down"))

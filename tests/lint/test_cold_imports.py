@@ -83,7 +83,23 @@ def test_a_gateway_of_sensors_never_loads_webrtc(tmp_path):
     assert not third_parties(modules) & HEAVY
     assert {"paho", "websockets", "yaml"} <= third_parties(modules)
     assert "edged.telemetry.telemetry" in modules
-    assert not {name for name in modules if name.startswith(("edged.cameras", "edged.hub.", "edged.demo"))}
+    assert "fastjsonschema" not in modules
+    assert not {
+        name for name in modules if name.startswith(("edged.commands", "edged.cameras", "edged.hub.", "edged.demo"))
+    }
+
+
+def test_a_gateway_of_commands_loads_no_database_and_no_schema_library(tmp_path):
+    config = tmp_path / "edged.yaml"
+    config.write_text(
+        "hub: {url: 'ws://127.0.0.1:9', key: pk_live_x}\nmqtt: {port: 9}\nsite: {state: never}\n"
+        "commands: {rules: [{topics: [a/+], sender: {anyone: true}}]}\n"
+    )
+    code = f'from edged.cli import main\nassert main(["run", "--config", {str(config)!r}]) == 0'
+    modules = loaded_by(code, until=("mqtt: ", "commands: "), STATE_DIRECTORY=str(tmp_path))
+    assert not third_parties(modules) & HEAVY
+    assert {"fastjsonschema", "sqlite3", "edged.telemetry.telemetry"}.isdisjoint(modules)
+    assert "edged.commands.commands" in modules
 
 
 def test_a_camera_that_nobody_watches_loads_no_webrtc(tmp_path):

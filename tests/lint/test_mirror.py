@@ -9,7 +9,9 @@ TREES = {"edged": "tests/edged", "sdk/metered_realtime": "tests/sdk"}
 # Modules of nothing but values, or of one half of a class: tested by the room that speaks them.
 TESTED_BY = {
     "edged/settings_cameras.py": "tests/edged/test_settings.py",
+    "edged/settings_commands.py": "tests/edged/test_settings.py",
     "edged/settings_fields.py": "tests/edged/test_settings.py",
+    "edged/settings_site.py": "tests/edged/test_settings.py",
     "edged/settings_telemetry.py": "tests/edged/test_settings.py",
     "sdk/metered_realtime/connection_performer.py": "tests/sdk/test_connection.py",
     "sdk/metered_realtime/frames.py": "tests/sdk/test_wire.py",

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metered_realtime import json_text
-from metered_realtime.json_text import MAX_DEPTH, JsonError, dumps, loads
+from metered_realtime.json_text import MAX_DEPTH, JsonError, JsonText, dumps, loads
 
 
 def nested(depth):
@@ -67,3 +67,30 @@ def test_any_string_survives_and_is_utf8(text):
     written = dumps(text)
     written.encode()
     assert json.loads(written) == text
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**60), 2**60)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_json_text_is_written_as_the_value_it_was_made_from(value):
+    text = JsonText(dumps(value))
+    assert dumps(text) == dumps(value)
+    assert json_text.json_size(text) == json_text.json_size(value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "1,2", '{"a":NaN}', nested(MAX_DEPTH + 1), '"x","requestId":"y"'])
+def test_json_text_is_checked_once(text):
+    with pytest.raises(ValueError, match="JSON"):
+        JsonText(text)
+    assert JsonText.unchecked(text).text == text
+
+
+def test_half_a_surrogate_pair_in_json_text_is_escaped():
+    assert dumps(JsonText('"\ud800"')) == '"\\ud800"'

@@ -57,6 +57,23 @@ async def test_unreachable_host_is_told_as_1006_without_the_credential():
     assert "hush" not in reason
 
 
+@pytest.mark.parametrize(("dead_after_s", "expected_ms"), [(0.0, 0), (16.0, 16_000), (float("inf"), 0)])
+async def test_the_system_gives_up_a_peer_that_acknowledges_nothing(url, dead_after_s, expected_ms):
+    link = Link(NoopLogger())
+    assert await link.open(url, dead_after_s=dead_after_s) is None
+    connection = link._socket.transport.get_extra_info("socket")
+    assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == expected_ms
+    link.hang_up(1000, "")
+    await link.live(print)
+
+
+async def test_a_connection_that_is_not_tcp_is_left_as_it_is():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        link_module._give_up_after(ours, 5.0)
+    link_module._give_up_after(None, 5.0)
+
+
 async def test_queue_of_a_slow_link_is_bounded(url, monkeypatch):
     monkeypatch.setattr(link_module, "MAX_QUEUED_BYTES", 10)
     link = Link(NoopLogger())

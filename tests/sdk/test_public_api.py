@@ -23,8 +23,8 @@ StdlibLogger ErrorCode IceServerConfig PresencePeer WsCloseCode
 """.split()
 OURS = """
 AccessUnit CameraInfo CandidatePairStats CodecsAgreed ConnectionReset EncodedAudioSource EncodedVideoChoice
-EncodedVideoSource EncodedVideoStats FileFinished FileStarted IceRestartExhaustedError JsonMessages LivePlayer
-MediaDirections NotJsonError OversizedPayloadError PeerLink PeerLinkChange PeerStats Recorder RecorderStats
+EncodedVideoSource EncodedVideoStats FileFinished FileStarted IceRestartExhaustedError JsonMessages JsonText LivePlayer
+MediaDirections NetworkWatch NotJsonError OversizedPayloadError PeerLink PeerLinkChange PeerStats Recorder RecorderStats
 RecordingFailed ReopeningDataChannel SnapshotError SourceBusyError SourceDeniedError SourceError SourceFormatError
 SourceLostError SourceNotFoundError SourceStateChange SourceTimeoutError TrackRefused TrackStats VideoSource
 VideoSourceStats list_cameras snapshot

@@ -115,3 +115,29 @@ def test_a_channel_left_meanwhile_is_not_replayed(requests, subscriptions):
     requests.settle(frame["requestId"], errors.ServerRequestError("backend_error"), 0.0)
     subscriptions.clear()
     assert requests.handle_timer(REPLAY_RETRY_S) == []
+
+
+def test_a_request_may_have_a_time_of_its_own(requests):
+    requests.register("a", 0.0, 3.0)
+    assert requests.next_timer() == requests.silence_allowed_until_s == 3.0
+    late = requests.handle_timer(3.0)
+    assert [(each.request_id, each.error.timeout) for each in late if isinstance(each, Settle)] == [("a", 3.0)]
+    assert requests.silence_allowed_until_s == 0.0
+
+
+def test_no_request_is_given_up_before_an_earlier_one(requests):
+    requests.register("large", 0.0, 60.0)
+    requests.register("small", 1.0)
+    assert requests.handle_timer(1.0 + ACK_TIMEOUT_S) == []
+    assert requests.next_timer() == 60.0
+    assert set(settled(requests.handle_timer(60.0))) == {"large", "small"}
+
+
+def test_silence_is_allowed_only_while_the_first_answer_has_a_time_of_its_own(requests):
+    requests.register("plain", 0.0)
+    requests.register("large", 0.0, 60.0)
+    assert requests.silence_allowed_until_s == 0.0
+    requests.settle("plain", None, 1.0)
+    assert requests.silence_allowed_until_s == 60.0
+    requests.abandon("large")
+    assert requests.silence_allowed_until_s == 0.0

@@ -77,6 +77,16 @@ def test_any_frame_counts_as_life():
     assert session.next_timer() == 35.0
 
 
+def test_a_message_that_may_take_longer_holds_the_watchdog_off_and_no_longer():
+    session = connected(inactivity_timeout_s=30.0)
+    session.request(wire.Publish("room", "large", "r"), 5.0, 60.0)
+    session.handle_timer(10.0)
+    assert of(HangUp, session.handle_timer(30.0)) == []
+    late = session.handle_timer(65.0)
+    assert [type(each.error) for each in of(Settle, late)] == [errors.AckTimeoutError]
+    assert of(HangUp, late)
+
+
 @pytest.mark.parametrize("limit_s", [0.0, -1.0, float("inf")])
 def test_watchdog_can_be_switched_off(limit_s):
     session = connected(inactivity_timeout_s=limit_s)

@@ -401,6 +401,16 @@ async def test_missing_welcome_ends_the_attempt(server, monkeypatch):
     await client.close()
 
 
+async def test_an_acknowledgement_may_be_waited_for_as_long_as_is_said(server, client):
+    server.answer = lambda frame: []
+    await client.connect()
+    with pytest.raises(AckTimeoutError) as late:
+        await client.publish("room", 1, timeout=0.05)
+    assert late.value.timeout == 0.05
+    with pytest.raises(ValueError, match="timeout"):
+        await client.publish("room", 1, timeout=0)
+
+
 async def test_missing_ack_times_out(server, client, monkeypatch):
     monkeypatch.setattr("metered_realtime.requests_in_flight.ACK_TIMEOUT_S", 0.05)
     server.answer = lambda frame: []

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from metered_realtime import wire
+from metered_realtime import JsonText, wire
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -55,6 +55,13 @@ def test_server_frames_survive_the_way_there(frame):
 @given(SERVER_FRAMES | CLIENT_FRAMES)
 def test_every_encoded_frame_is_utf8(frame):
     wire.encode(frame).encode()
+
+
+@given(JSON, NAMES, REQUEST_IDS)
+def test_json_text_makes_the_very_frame_of_its_value(data, name, request_id):
+    text = JsonText(wire.dumps(data))
+    for kind in (wire.Publish, wire.Send):
+        assert wire.encode(kind(name, text, request_id)) == wire.encode(kind(name, data, request_id))
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,9 @@ export class ReadingBoard {
     const gateway = text(message.gateway, 64, peerId);
     if (!Array.isArray(message.readings)) return;
     for (const reading of message.readings) {
-      const usable = isName(reading?.topic) && isName(reading.id) && Number.isFinite(reading.time_ms);
-      if (usable) this.#take(gateway, reading);
+      const hasTime = Number.isFinite(reading?.time_ms) || reading?.clock === "unset";
+      const mayBeOld = message.backlog === true || reading?.retained === true;
+      if (hasTime && isName(reading.topic) && isName(reading.id)) this.#take(gateway, reading, mayBeOld);
       else this.#leftOut += 1;
     }
     if (this.#changed.size && !this.#drawing) this.#drawing = requestAnimationFrame(() => this.#draw());
@@ -63,7 +64,7 @@ export class ReadingBoard {
     };
   }
 
-  #take(gateway, reading) {
+  #take(gateway, reading, mayBeOld) {
     if (this.#ids.has(reading.id)) {
       this.#duplicates += 1;
       return;
@@ -82,7 +83,7 @@ export class ReadingBoard {
       this.#cards.set(key, card);
       this.#insert(card);
     }
-    card.take(reading);
+    card.take(reading, mayBeOld);
     this.#changed.add(card);
   }
 
@@ -132,14 +133,23 @@ class Card {
     this.root.append(label, this.#value, this.#spark, foot);
   }
 
-  take(reading) {
-    this.#last = reading.value;
+  take(reading, mayBeOld) {
+    const now = Date.now();
     // The clock of a gateway may be off: nothing comes from the future, and its freshest reading so far is from now.
-    this.#timeMs = Math.min(reading.time_ms, Date.now());
-    this.#clock.behindMs = Math.min(this.#clock.behindMs, Date.now() - this.#timeMs);
+    // One whose clock nobody has set yet sends no time: it is from now as far as we know.
+    const hasTime = Number.isFinite(reading.time_ms);
+    const timeMs = hasTime ? Math.min(reading.time_ms, now) : now;
+    const isLate = mayBeOld && timeMs < this.#timeMs;
+    if (!isLate) {
+      this.#last = reading.value;
+      this.#timeMs = timeMs;
+    }
+    if (hasTime) this.#clock.behindMs = Math.min(this.#clock.behindMs, now - timeMs);
     const number = typeof reading.value === "boolean" ? Number(reading.value) : reading.value;
     if (!Number.isFinite(number)) return;
-    this.#points.push(number);
+    // What waited while live readings went before it has its place before them.
+    const later = isLate ? this.#points.findIndex((point) => point.timeMs > timeMs) : -1;
+    this.#points.splice(later < 0 ? this.#points.length : later, 0, { number, timeMs });
     while (this.#points.length > POINTS) this.#points.shift();
   }
 
@@ -159,7 +169,7 @@ class Card {
   }
 
   #drawCurve() {
-    const points = this.#points;
+    const points = this.#points.map((point) => point.number);
     this.root.classList.toggle("flat", points.length < 2);
     if (points.length < 2) return;
     const low = Math.min(...points);

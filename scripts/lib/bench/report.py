@@ -17,17 +17,21 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A promise: `value` must not be above `mark`. `low` and `high`: where it was measured more than once."""
+    """A promise: `value` must not be above `mark`, or, with `at_least`, not below it.
+
+    `low` and `high`: where it was measured more than once.
+    """
 
     name: str
     value: float
     mark: float
     low: float | None = None
     high: float | None = None
+    at_least: bool = False
 
     @property
     def met(self) -> bool:
-        return self.value <= self.mark
+        return self.value >= self.mark if self.at_least else self.value <= self.mark
 
 
 def machine() -> dict[str, Any]:
@@ -50,18 +54,22 @@ def machine() -> dict[str, Any]:
     }
 
 
-def print_report(bench: str, rows: Sequence[Row], marks: Sequence[Mark]) -> None:
-    """Print one JSON object (--json), or the same as lines for people."""
+def print_report(bench: str, rows: Sequence[Row], marks: Sequence[Mark], notes: Sequence[str] = ()) -> None:
+    """Print one JSON object (--json), or the same as lines for people. `notes`: how it was measured this time."""
     shown = [{**asdict(mark), "met": mark.met} for mark in marks]
     if "--json" in sys.argv[1:]:
-        print(json.dumps({"bench": bench, "machine": machine(), "rows": list(rows), "marks": shown}), flush=True)
+        report = {"bench": bench, "machine": machine(), "notes": list(notes), "rows": list(rows), "marks": shown}
+        print(json.dumps(report), flush=True)
         return
     print(f"{bench} on {machine()}")
+    for note in notes:
+        print(f"  {note}")
     for line in table(rows):
         print(f"  {line}")
     for mark in marks:
         spread = "" if mark.low is None else f", from {mark.low} to {mark.high}"
-        print(f"  {'met    ' if mark.met else 'NOT MET'} {mark.name}: {mark.value} (mark {mark.mark}{spread})")
+        word = "at least" if mark.at_least else "mark"
+        print(f"  {'met    ' if mark.met else 'NOT MET'} {mark.name}: {mark.value} ({word} {mark.mark}{spread})")
 
 
 def table(rows: Sequence[Row]) -> list[str]:

@@ -199,6 +199,18 @@ async def test_too_many_messages_are_closed_with_4011():
         assert hub.server.counters.closed_over_rate == 1
 
 
+async def test_a_day_has_so_many_messages_and_the_connection_stays():
+    async with running_hub(hub_settings(limits=LimitSettings(messages_per_day=2))) as hub:
+        client = await hub.client()
+        answers = []
+        for number in range(3):
+            await client.send(type="publish", channel="room", data=number, requestId=f"r{number}")
+            answers.append(await client.receive())
+        assert [answer["type"] for answer in answers] == ["ack", "ack", "error"]
+        assert (answers[2]["code"], answers[2]["requestId"]) == ("over_message_quota", "r2")
+        await client.nothing_comes()
+
+
 async def test_client_that_reads_too_slowly_is_closed_and_slows_nobody():
     limits = LimitSettings(messages_per_s=0, queue_bytes=262144)
     async with running_hub(hub_settings(limits=limits, hold_s=0)) as hub:

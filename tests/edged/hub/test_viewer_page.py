@@ -140,6 +140,30 @@ async def test_reading_from_the_future_makes_no_other_look_old(viewer: Viewer, m
     assert not [age for age in ages if "days" in age or "long" in age]
 
 
+async def test_late_readings_replace_no_newer_value_and_a_reading_may_have_no_time(viewer: Viewer, member: Client):
+    now_ms = time.time() * 1000
+    late = readings(("door", "late"), time_ms=now_ms - 60_000) | {"backlog": True}
+    kept = readings(("door", "kept"), time_ms=now_ms - 30_000)
+    kept["readings"][0]["retained"] = True
+    unset = {"id": "g/b/1", "topic": "unset", "value": "no clock", "clock": "unset", "uptime_ms": 5}
+    await publish(
+        member,
+        readings(("door", "new"), time_ms=now_ms),
+        late,
+        kept,
+        {"type": "edged/readings", "gateway": "farm-1", "readings": [unset]},
+        readings(("back", "first"), time_ms=now_ms),
+        readings(("back", "clock set back"), time_ms=now_ms - 3_600_000),
+    )
+
+    assert (await viewer.readings_at_least(6)).topics == ("door", "unset", "back")
+    script = """
+        const values = [...document.querySelectorAll(".value")].map((one) => one.textContent);
+        return values.length === 3 && values.every(Boolean) && values.sort();
+    """
+    assert await viewer.page.wait_for(script) == ["clock set back", "new", "no clock"]
+
+
 async def test_camera_is_announced_by_members_of_the_channel_only(viewer: Viewer, member: Client, hub: RunningHub):
     stranger = await hub.client()
     await publish(stranger, camera("stranger", "live"))

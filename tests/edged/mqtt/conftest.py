@@ -16,23 +16,37 @@ from scripts.lib import peers
 class DoorOnTest:
     """A door whose messages are kept, unacknowledged, until the test takes them."""
 
-    def __init__(self, port, *, subscriptions=(("t/#", 1),), client_id="edged-test", **settings):
+    def __init__(
+        self, port, *, subscriptions=(("t/#", 1),), client_id="edged-test", will=None, is_old=False, **settings
+    ):
         self.messages = []
         self.arrived = asyncio.Event()
         self.on_message = self.messages.append
         self.up = asyncio.Event()
         self.told = []
+        self.events = []
         self.door = MqttDoor(
             MqttSettings(**{"port": port, "keepalive_s": 5, **settings}),
             client_id=client_id,
             subscriptions=subscriptions,
             on_message=self._received,
+            will=will,
+            on_up=lambda: self.events.append("up"),
+            on_session_lost=lambda: self.events.append("session lost"),
+            on_connecting=lambda: self.events.append("connecting"),
         )
+        # As if it had met a broker that speaks 3.1.1 only; mosquitto speaks both.
+        self.door._v5 = not is_old
         self.task = None
 
     def _received(self, message):
         self.on_message(message)
         self.arrived.set()
+
+    def events_since(self):
+        """Return what the door has told since the last call."""
+        events, self.events = self.events, []
+        return events
 
     def acknowledge_at_once(self):
         def take(message):
@@ -151,3 +165,31 @@ async def read_packet(reader):
     """Read one short packet and return its bytes."""
     head = await reader.readexactly(2)
     return head + await reader.readexactly(head[1])
+
+
+@contextlib.asynccontextmanager
+async def relay(port):
+    """Pass bytes on to a port of this machine. Yields the port to connect to, and what cuts all without a word."""
+    transports = []
+
+    async def pass_on(reader, writer):
+        transports.append(writer.transport)
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                writer.write(data)
+        writer.close()
+
+    async def serve(reader, writer):
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(pass_on(reader, far_writer), pass_on(far_reader, writer))
+
+    def cut():
+        for transport in transports:
+            transport.abort()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], cut
+    finally:
+        server.close()
+        cut()

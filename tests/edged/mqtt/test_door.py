@@ -9,12 +9,13 @@ from functools import partial
 
 import pytest
 
-from edged.errors import BrokerLostError, BrokerNotConnectedError, BrokerProtocolError
-from edged.mqtt import MqttDoor
+from edged.errors import BrokerLostError, BrokerNotConnectedError, BrokerProtocolError, BrokerUnreachableError
+from edged.mqtt import MqttDoor, Publication
+from edged.mqtt.paho_client import MAX_PACKET_BYTES
 from edged.settings import MqttSettings
 from scripts.lib import peers
 
-from .conftest import CONNACK_OLD, CONNACK_V5, CONNACK_V311, PROTOCOL_LEVEL, DoorOnTest, byte_broker, read_packet
+from .conftest import CONNACK_OLD, CONNACK_V5, CONNACK_V311, PROTOCOL_LEVEL, DoorOnTest, byte_broker, read_packet, relay
 
 
 def numbered(first, last):
@@ -284,9 +285,8 @@ async def test_refused_filters_are_named(open_door, caplog):
     async def answer(reader, writer):
         await read_packet(reader)
         writer.write(CONNACK_V5)
-        for code in (b"\x87", b"\x01"):
-            subscribe = await read_packet(reader)
-            writer.write(b"\x90\x04" + subscribe[2:4] + b"\x00" + code)
+        subscribe = await read_packet(reader)
+        writer.write(b"\x90\x05" + subscribe[2:4] + b"\x00\x87\x01")
         await reader.read()
 
     async with byte_broker(answer) as port:
@@ -330,3 +330,106 @@ async def test_a_malformed_packet_ends_the_connection_with_a_sentence(open_door)
     async with byte_broker(answer) as port:
         with pytest.raises(BrokerProtocolError, match="malformed"):
             await open_door(port)
+
+
+async def test_the_will_is_published_when_we_are_lost_and_not_when_we_leave(broker, open_door):
+    listener = await open_door(broker.port, client_id="listener", subscriptions=(("state", 1),))
+    will = Publication("state", b"offline", retain=True)
+    async with relay(broker.port) as (port, cut):
+        door = await open_door(port, will=will)
+        await door.door.publish("state", b"online")
+        await door.close()
+        await door.open()
+        await door.door.publish("state", b"online again")
+        cut()
+        await listener.until(3)
+    assert listener.payloads == [b"online", b"online again", b"offline"]
+
+
+async def test_the_door_tells_of_connections_and_of_lost_sessions(open_door):
+    async with peers.mosquitto() as first:
+        door = await open_door(first.port)
+        assert door.events_since() == ["connecting", "session lost", "up"]
+        await door.close()
+        await door.open()
+        assert door.events_since() == ["connecting", "up"]
+        port = first.port
+        first.child.signal(signal.SIGKILL)
+        await door.ended()
+        with pytest.raises(BrokerUnreachableError):
+            await door.open()
+        assert door.events_since() == []
+    async with peers.mosquitto(port=port):
+        await door.open()
+        assert door.events_since() == ["connecting", "session lost", "up"]
+
+
+async def test_messages_carry_their_packet_id_and_the_word_that_they_repeat(broker, open_door, publish):
+    door = await open_door(broker.port)
+    await publish(broker.port, *numbered(0, 2))
+    await publish(broker.port, ("t/n", "qos 0"), qos=0)
+    await door.until(3)
+    facts = [(message.packet_id > 0, message.repeated) for message in door.messages]
+    assert facts == [(True, False), (True, False), (False, False)]
+    await door.close()
+    again = await open_door(broker.port)
+    await again.until(2)
+    assert [(message.packet_id, message.repeated) for message in again.messages] == [
+        (message.packet_id, True) for message in door.messages[:2]
+    ]
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+async def test_what_we_publish_does_not_come_back(broker, open_door, publish, is_old):
+    door = await open_door(broker.port, is_old=is_old, subscriptions=(("t/#", 1), ("t/+", 0)))
+    door.acknowledge_at_once()
+    await door.door.publish("t/own", b"1")
+    await publish(broker.port, ("t/own", "1"), ("t/n", "last"))
+    async with asyncio.timeout(15):
+        while b"last" not in door.payloads:
+            door.arrived.clear()
+            await door.arrived.wait()
+    assert door.payloads == [b"1", b"last"]
+
+
+async def test_a_publication_that_expired_at_the_broker_is_not_delivered(broker, open_door, publish):
+    door = await open_door(broker.port, client_id="away")
+    await door.close()
+    gateway = await open_door(broker.port)
+    await gateway.door.publish("t/late", b"late", expires_s=0.4)
+    await gateway.door.publish("t/in time", b"in time", expires_s=60)
+    await asyncio.sleep(2.1)  # whole seconds are the broker's only measure
+    await door.open()
+    await publish(broker.port, ("t/n", "last"))
+    await door.until(2)
+    assert door.payloads == [b"in time", b"last"]
+
+
+async def test_many_filters_are_few_packets(open_door):
+    packets = []
+
+    async def answer(reader, writer):
+        await read_packet(reader)
+        writer.write(CONNACK_V311)
+        while len(packets) < 3:
+            head = await reader.readexactly(3)
+            body = await reader.readexactly((head[1] & 0x7F) + head[2] * 128)
+            packets.append(body)
+            filters = body[2:].count(b"t/")
+            length = filters + 2
+            size = bytes([length]) if length < 128 else bytes([length & 0x7F | 0x80, length >> 7])
+            writer.write(b"\x90" + size + body[:2] + b"\x01" * filters)
+        await reader.read()
+
+    async with byte_broker(answer) as port:
+        await open_door(port, is_old=True, subscriptions=tuple((f"t/{n}", 1) for n in range(300)))
+    assert len(packets) == 3
+
+
+async def test_a_message_of_20_mb_passes_by_a_broker_of_3_1_1(broker, open_door, publish):
+    door = await open_door(broker.port, is_old=True)
+    door.acknowledge_at_once()
+    await publish(broker.port, ("t/huge", b"x" * 20_000_000), ("t/n", "next"))
+    await door.until(2)
+    assert len(door.payloads[0]) <= MAX_PACKET_BYTES
+    assert door.payloads[1] == b"next"

@@ -44,11 +44,27 @@ def test_the_time_moves_with_the_state_and_not_with_the_words():
     assert board.parts() == (PartStatus("mqtt", "lost", "b", 5.0),)
 
 
-def test_a_change_is_told_once():
-    told = []
-    board = Board(Clock(), told.append)
+def test_figures_are_read_when_somebody_asks():
+    board = Board(Clock())
+    count = {"received": 1, "dropped": {"no_route": 0}}
+    board.add_figures("telemetry", lambda: count)
+    board.add_figures("clock", lambda: {"set": "yes"})
+    count["received"] = 2
+    assert board.figures() == {"telemetry": {"received": 2, "dropped": {"no_route": 0}}, "clock": {"set": "yes"}}
+
+
+def test_figures_of_a_part_that_is_built_anew_replace_the_old():
+    board = Board(Clock())
+    board.add_figures("uplink", lambda: {"rtt_ms": 1})
+    board.add_figures("uplink", lambda: {"rtt_ms": 2})
+    assert board.figures() == {"uplink": {"rtt_ms": 2}}
+
+
+def test_watchers_are_called_with_every_news_and_not_without():
+    board = Board(Clock())
     report = board.reporter("mqtt")
+    called = []
+    board.watch(lambda: called.append(board.line()))
     report("live", "x")
     report("live", "x")
-    report("lost", "y")
-    assert told == ["mqtt connecting", "mqtt live (x)", "mqtt lost (y)"]
+    assert called == ["mqtt live (x)"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -96,7 +97,8 @@ class FakeClient:
         self.handlers[Connected](Connected("me", 0, None, False, self.hub.max_message_size))
         await self.hub._tell()
 
-    async def publish(self, channel, data):
+    async def publish(self, channel, data, *, timeout=None):
+        data = json.loads(data.text)
         if not self.connected:
             raise NotConnectedError("not connected")
         await self.hub.take(self, channel, data)

@@ -11,11 +11,13 @@ import pytest
 
 from edged.mqtt import MqttDoor
 from edged.settings import MqttSettings, OutboxSettings, RouteSettings, TelemetrySettings
-from edged.telemetry import Telemetry
+from edged.telemetry.clock import Clock
 from edged.telemetry.pace import Pace
+from edged.telemetry.telemetry import Telemetry
 from scripts.lib import peers
 from tests.edged.mqtt.conftest import publish_all
 
+WALL_MS = 1_790_000_000_000
 ROUTES = (
     RouteSettings(topic="greenhouse/door", channel="doors", payload="text"),
     RouteSettings(topic="greenhouse/#"),
@@ -29,7 +31,8 @@ class Sent:
     topic: str
     payload: bytes
     retain: bool = False
-    received_ms: int = 1_790_000_000_000
+    packet_id: int = 0
+    repeated: bool = False
     acked: int = 0
 
     def ack(self):
@@ -39,12 +42,13 @@ class Sent:
 class Road:
     """Telemetry on a fake hub and a real file; started and stopped as the daemon does."""
 
-    def __init__(self, hub, state_dir, **outbox):
+    def __init__(self, hub, state_dir, *, routes=ROUTES, quarantine=True, clock=None, **outbox):
         self.hub = hub
         self.pauses = []
-        self.settings = TelemetrySettings(routes=ROUTES, outbox=OutboxSettings(**outbox))
+        self.settings = TelemetrySettings(routes=routes, quarantine=quarantine, outbox=OutboxSettings(**outbox))
         self.telemetry = Telemetry(
             self.settings,
+            clock=clock or Clock(is_trusted=True, wall_ms=lambda: WALL_MS),
             gateway="farm-1",
             default_channel="farm",
             open_client=hub.open_client,
@@ -90,8 +94,8 @@ class Road:
 async def make_road(hub, tmp_path):
     roads = []
 
-    def make(**outbox):
-        road = Road(hub, tmp_path, **outbox)
+    def make(**options):
+        road = Road(hub, tmp_path, **options)
         roads.append(road)
         road.start()
         return road
@@ -112,7 +116,7 @@ async def test_a_reading_goes_to_its_channel_and_is_then_acknowledged(make_road,
     reading = by_channel["farm"][0]
     assert reading["topic"] == "greenhouse/t"
     assert reading["value"] == 1
-    assert reading["time_ms"] == message.received_ms
+    assert reading["time_ms"] == WALL_MS
     assert reading["id"].startswith("farm-1/")
     assert road.telemetry.stats().delivered == 2
     assert message.acked == 1
@@ -177,7 +181,7 @@ async def test_a_restart_delivers_what_was_left_first_and_once(make_road, hub):
     assert again.account_is_true()
 
 
-async def test_what_cannot_become_a_reading_is_acknowledged_counted_and_told_once(make_road, hub, caplog):
+async def test_what_cannot_become_a_reading_is_acknowledged_counted_and_told_once(make_road, hub, caplog, tmp_path):
     road = make_road()
     for _ in range(3):
         message = Sent("greenhouse/t", b"\xff")
@@ -191,6 +195,46 @@ async def test_what_cannot_become_a_reading_is_acknowledged_counted_and_told_onc
     assert road.account_is_true()
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert len(warnings) == 2
+    kept = road.telemetry.quarantined()
+    assert [record["reason"] for record in kept] == ["not_utf8"] * 3 + ["too_large"]
+    assert kept[3]["size_bytes"] == 20_000_000
+    await road.until((tmp_path / "quarantine.jsonl").exists)
+    assert road.telemetry.figures()["routes"]["greenhouse/#"]["refused"] == {"not_utf8": 3, "too_large": 1}
+
+
+async def test_what_is_held_back_as_asked_is_acknowledged_at_once_and_no_loss(make_road, hub):
+    road = make_road(routes=(RouteSettings(topic="greenhouse/#", on_change=True, payload="text"),))
+    hub.refuse_connect = (1006, "nobody there")
+    first, again = Sent("greenhouse/door", b"open"), Sent("greenhouse/door", b"open")
+    road.telemetry.accept(first)
+    road.telemetry.accept(again)
+    assert (first.acked, again.acked) == (0, 1)
+    assert road.telemetry.figures()["routes"]["greenhouse/#"]["filtered"] == {"on_change": 1}
+    assert not road.telemetry.stats().dropped
+    assert road.account_is_true()
+
+
+async def test_a_quarantine_that_is_not_wanted_writes_nothing(make_road, tmp_path):
+    road = make_road(quarantine=False)
+    road.telemetry.accept(Sent("greenhouse/t", b"\xff"))
+    assert len(road.telemetry.quarantined()) == 1
+    await road.stop()
+    assert not (tmp_path / "quarantine.jsonl").exists()
+
+
+async def test_a_reading_taken_before_the_clock_was_set_gets_its_time_when_it_is_sent(make_road, hub):
+    wall_ms = [1_000]
+    hub.refuse_connect = (1006, "nobody there")
+    clock = Clock(is_trusted=True, wall_ms=lambda: wall_ms[0])
+    road = make_road(clock=clock)
+    road.send()
+    await road.until(lambda: road.telemetry.stats().waiting == 1)
+    wall_ms[0] = WALL_MS
+    await road.until(lambda: clock.now().is_set)
+    hub.refuse_connect = None
+    await hub.until_values(1)
+    assert abs(hub.readings[0]["time_ms"] - WALL_MS) < 60_000
+    assert "clock" not in hub.readings[0]
 
 
 async def test_full_memory_without_a_disk_pauses_the_broker_and_recovers(make_road, hub, tmp_path):

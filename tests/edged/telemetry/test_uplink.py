@@ -15,6 +15,7 @@ class RecordingForwarder:
     def __init__(self):
         self.link = None
         self.history = []
+        self.ended = []
 
     def link_up(self, link):
         self.link = link
@@ -23,6 +24,9 @@ class RecordingForwarder:
     def link_down(self):
         self.link = None
         self.history.append("down")
+
+    def link_ended(self, error, *, too_fast):
+        self.ended.append((error, too_fast))
 
 
 @pytest.fixture
@@ -73,7 +77,11 @@ async def test_a_close_code_becomes_a_sentence_and_a_pause(life, hub, code, word
     error = await life.error()
     assert words in str(error)
     assert f"({code}: because)" in str(error)
-    assert error.retry_after_s == retry_after_s
+    if retry_after_s is None:
+        assert error.retry_after_s is None
+    else:
+        assert 0.8 * retry_after_s <= error.retry_after_s <= 1.2 * retry_after_s
+    assert life.forwarder.ended == [(str(error), code == 4011)]
 
 
 async def test_a_first_connection_that_fails_passes_its_own_error_on(hub):
@@ -82,6 +90,14 @@ async def test_a_first_connection_that_fails_passes_its_own_error_on(hub):
     with pytest.raises(SignallingConnectError):
         await run_uplink(hub.open_client, forwarder, lambda _detail: None)
     assert hub.clients[0].closed
+
+
+async def test_a_connection_refused_for_its_rate_slows_us_down(hub):
+    hub.refuse_connect = (4011, "slow down")
+    forwarder = RecordingForwarder()
+    with pytest.raises(SignallingConnectError):
+        await run_uplink(hub.open_client, forwarder, lambda _detail: None)
+    assert [too_fast for _error, too_fast in forwarder.ended] == [True]
 
 
 async def test_the_forwarder_can_end_a_link_that_only_looks_alive(life):

@@ -22,11 +22,13 @@ def test_a_link_that_only_looks_alive_is_ended(error):
     assert judge(error, "farm") == Again(end_link=True)
 
 
-@pytest.mark.parametrize(("code", "word"), [("over_message_quota", "quota"), ("action_not_permitted", "hub.key")])
-def test_what_somebody_can_mend_is_held_for_a_minute(code, word):
+@pytest.mark.parametrize(
+    ("code", "word", "longest_s"), [("over_message_quota", "quota", 900), ("action_not_permitted", "hub.key", 60)]
+)
+def test_what_somebody_can_mend_is_held_for_a_minute_and_longer(code, word, longest_s):
     verdict = judge(ServerRequestError(code), "farm")
     assert isinstance(verdict, Hold)
-    assert verdict.after_s == 60
+    assert (verdict.reason, verdict.first_s, verdict.longest_s) == (code, 60, longest_s)
     assert word in verdict.sentence
 
 
@@ -34,7 +36,8 @@ def test_what_somebody_can_mend_is_held_for_a_minute(code, word):
 def test_trouble_of_the_hub_is_held_with_growing_delays(code):
     verdict = judge(ServerRequestError(code), "farm")
     assert isinstance(verdict, Hold)
-    assert verdict.after_s is None
+    assert verdict.first_s < 1
+    assert verdict.reason == code
     assert code in verdict.sentence
 
 

@@ -1,0 +1,158 @@
+"""Reads what the broker sends: many messages at a time where many come, each at once where few do.
+
+To be woken costs more than to read a message. So where messages follow each other closely, the socket is not watched,
+but looked at again after a few milliseconds, for as long as there is something each time.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from edged.mqtt.stream import PacketError, PacketStream, PlainMessage, plain_message
+
+GATHER_S = 0.005
+READ_BYTES = 64 * 1024
+_MAX_READS_AT_ONCE = 4
+
+
+class Timer(Protocol):
+    """What is used of `asyncio.TimerHandle`."""
+
+    def cancel(self) -> None: ...
+
+
+class Loop(Protocol):
+    """What is used of the event loop."""
+
+    def time(self) -> float: ...
+
+    def add_reader(self, sock: Any, call: Callable[[], None], /) -> None: ...
+
+    def remove_reader(self, sock: Any, /) -> object: ...
+
+    def call_later(self, delay_s: float, call: Callable[[], None], /) -> Timer: ...
+
+
+class Intake:
+    """Reads one socket. `on_other` gets packets that are no plain messages.
+
+    `on_end` gets the error that ended the reading, None where the broker closed; after it nothing more comes.
+    """
+
+    def __init__(
+        self,
+        sock: Any,
+        loop: Loop,
+        *,
+        v5: bool,
+        max_packet_bytes: int,
+        on_message: Callable[[PlainMessage], None],
+        on_other: Callable[[bytes], None],
+        on_end: Callable[[Exception | None], None],
+    ) -> None:
+        self._sock = sock
+        self._v5 = v5
+        self._on_message = on_message
+        self._on_other = on_other
+        self._on_end = on_end
+        self._loop = loop
+        self._stream = PacketStream(max_packet_bytes)
+        self._later: Timer | None = None
+        self._is_watched = False
+        self._is_reading = False
+        self._read_at_s = 0.0
+
+    def start(self) -> None:
+        """Read, or read on."""
+        if self._is_reading:
+            return
+        self._is_reading = True
+        self._watch()
+
+    def stop(self) -> None:
+        """Read no more. What has been read and not handed on waits for `start`."""
+        self._is_reading = False
+        self._unwatch()
+        self._cancel_timer()
+
+    def look(self) -> None:
+        """Read now: there may be more than the socket shows, in TLS or with us."""
+        if self._is_reading:
+            self._readable()
+
+    def _watch(self) -> None:
+        if not self._is_watched:
+            self._is_watched = True
+            self._loop.add_reader(self._sock, self._readable)
+
+    def _unwatch(self) -> None:
+        if self._is_watched:
+            self._is_watched = False
+            self._loop.remove_reader(self._sock)
+
+    def _readable(self) -> None:
+        now_s = self._loop.time()
+        follows = now_s - self._read_at_s < 2 * GATHER_S
+        came = self._read()
+        if not self._is_reading:
+            return
+        self._cancel_timer()
+        if came:
+            self._read_at_s = now_s
+        if came and follows:
+            self._unwatch()
+            self._later = self._loop.call_later(GATHER_S, self._readable)
+        else:
+            self._watch()
+
+    def _cancel_timer(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+
+    def _read(self) -> bool:
+        """Read what is there, within a limit; return whether there was anything."""
+        self._hand_on()
+        came = False
+        for _ in range(_MAX_READS_AT_ONCE):
+            try:
+                data = self._sock.recv(READ_BYTES)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return came
+            except OSError as error:
+                self._finish(error)
+                return came
+            if not data:
+                self._finish(None)
+                return came
+            came = True
+            self._stream.add(data)
+            self._hand_on()
+            if not self._is_reading or (len(data) < READ_BYTES and not self._has_pending()):
+                return came
+        return came
+
+    def _hand_on(self) -> None:
+        stream = self._stream
+        while self._is_reading:
+            try:
+                place = stream.next()
+            except PacketError as error:
+                self._finish(error)
+                return
+            if place is None:
+                return
+            message = plain_message(stream.data, *place, v5=self._v5)
+            if message is not None:
+                self._on_message(message)
+            else:
+                self._on_other(stream.data[place[0] : place[2]])
+
+    def _has_pending(self) -> bool:
+        return isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
+
+    def _finish(self, error: Exception | None) -> None:
+        self.stop()
+        self._on_end(error)

@@ -1,0 +1,75 @@
+"""Ids and account together, on one file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from edged.telemetry.entries import TelemetryStats
+from edged.telemetry.memory import Memory
+
+
+@dataclass
+class Sent:
+    """A message that counts its acknowledgements."""
+
+    packet_id: int
+    topic: str = "t"
+    payload: bytes = b"21.5"
+    repeated: bool = False
+    acks: list = field(default_factory=list)
+
+    def ack(self):
+        self.acks.append(self.packet_id)
+
+
+@pytest.fixture
+def place(tmp_path):
+    return tmp_path / "run"
+
+
+def stats(delivered=0, waiting=0, **dropped):
+    return TelemetryStats(0, 0, delivered, waiting, 0, dropped)
+
+
+def test_a_message_that_comes_again_to_the_next_process_keeps_its_id(place):
+    memory = Memory("g", place)
+    memory.connecting()
+    first = memory.reading_id(Sent(1))
+    memory.close(stats())
+    again = Memory("g", place)
+    again.connecting()
+    assert again.reading_id(Sent(1, repeated=True)) == first
+    assert again.reading_id(Sent(2)) != first
+    again.session_lost()
+    assert again.reading_id(Sent(1, repeated=True)) != first
+    again.close(stats())
+
+
+def test_messages_are_acknowledged_whether_they_become_readings_or_not():
+    memory = Memory("g", None)
+    for packet_id in (0, 1):
+        refused, taken = Sent(packet_id), Sent(packet_id)
+        memory.acknowledge(refused)
+        settle = memory.acknowledgement(taken)
+        assert (refused.acks, taken.acks) == ([packet_id], [])
+        settle()
+        assert taken.acks == [packet_id]
+
+
+def test_what_qos_0_loses_with_the_process_is_counted(place):
+    memory = Memory("g", place)
+    memory.acknowledgement(Sent(0))
+    memory.acknowledgement(Sent(0))()
+    memory.acknowledgement(Sent(1))
+    memory.note(stats(delivered=1, expired=2))
+    memory.close(stats(delivered=1, expired=2))
+    again = Memory("g", place)
+    assert again.totals(stats(delivered=4, waiting=3)) == {
+        "received": 11,
+        "delivered": 5,
+        "waiting": 3,
+        "dropped": {"expired": 2, "killed": 1},
+    }
+    again.close(stats())
