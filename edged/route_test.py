@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edged.gateway_name import gateway_name
+from edged.log import Redactor
 from edged.settings import RouteSettings, Settings
 from edged.settings_file import SettingsError, load
 from edged.site.topics import own_filters
@@ -59,7 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         settings = load(arguments.config, Settings)
     except SettingsError as err:
-        sys.stderr.write(f"{err}\n")
+        # Faults never show a value that may be secret; this is for keys that are not what they should be.
+        sys.stderr.write(Redactor()(str(err)) + "\n")
         return EXIT_CONFIG
     payload = arguments.payload
     if payload == "-":

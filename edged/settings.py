@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from edged import settings_checks as checks
 from edged.settings_cameras import CameraSettings
-from edged.settings_commands import CommandRuleSettings, CommandSettings, SenderSettings
+from edged.settings_commands import CommandRuleSettings, CommandSettings, SenderSettings, command_channels
 from edged.settings_fields import Secret, required, secrets_in, section, setting
 from edged.settings_site import SiteSettings, StatusSettings
 from edged.settings_telemetry import BudgetSettings, OutboxSettings, RouteSettings, TelemetrySettings
@@ -95,7 +95,7 @@ class MqttSettings:
         86400, "Seconds the broker keeps messages for us while we are away.", minimum=0, maximum=0xFFFFFFFE
     )
     receive_maximum: int = setting(
-        500, "Messages the broker may send ahead of our acknowledgement.", minimum=1, maximum=65535
+        2000, "Messages the broker may send ahead of our acknowledgement.", minimum=1, maximum=65535
     )
 
     def cross_faults(self) -> Iterator[tuple[str, str]]:
@@ -130,6 +130,9 @@ class Settings:
     log: LogSettings = section(LogSettings, "Logging.")
 
     def cross_faults(self) -> Iterator[tuple[str, str]]:
-        """Find a hub without the key that cameras, routes and commands need."""
+        """Find a hub without the key that cameras, routes and commands need, and a channel that grows too long."""
+        for channel in command_channels(self.commands, self.hub.channel):
+            if self.commands.rules and (fault := checks.channel_fault(channel)):
+                yield "commands.channels", f"{fault}; name a channel for commands"
         if (self.cameras or self.telemetry.routes or self.commands.rules) and not self.hub.key:
             yield "hub.key", "is needed to reach the hub; give a publishable key (pk_live_...), or key_file"

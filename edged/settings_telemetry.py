@@ -27,7 +27,23 @@ class OutboxSettings:
     spill_after_s: float = setting(
         3.0, "Seconds a reading waits for the uplink in memory before it goes to disk.", minimum=0, maximum=3600
     )
-    window: int = setting(5000, "Readings sent ahead of the hub's acknowledgement.", minimum=1, maximum=10000)
+    max_age_s: float = setting(
+        604800.0, "Seconds a reading is kept at most, unless its route says how long; 0: without end.", minimum=0
+    )
+    keep_free_bytes: int = setting(
+        134217728, "Bytes of the disk left to others; below, nothing is written and the oldest is dropped.", minimum=0
+    )
+    live_share: float = setting(
+        0.5,
+        "Part of the messages that new readings get while a long backlog is sent; 0: they queue up behind it.",
+        minimum=0,
+        maximum=1,
+    )
+    catch_up_s: float = setting(
+        20.0,
+        "Seconds a backlog may take before new readings are sent beside it; until then all keeps its order.",
+        minimum=0,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

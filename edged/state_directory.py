@@ -9,8 +9,6 @@ from pathlib import Path
 
 from edged.errors import EdgedError
 
-LOCK_NAME = "lock"
-
 
 class StateDirectoryError(EdgedError):
     """The directory is of no use to us; the sentence says why and what to change."""
@@ -29,7 +27,8 @@ def claim(directory: Path) -> int:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(directory / LOCK_NAME, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        # The directory itself is locked: on a disk that became read-only or full no file could be made for that.
+        lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as err:
         raise StateDirectoryError(
             f"the state directory {directory} cannot be made ({err.strerror}); set STATE_DIRECTORY"

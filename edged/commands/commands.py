@@ -92,6 +92,6 @@ class Commands:
             link = keep_running("commands", self._link.run, report=self._report)
             tasks.create_task(link, name="commands link")
 
-    def figures(self) -> Mapping[str, int]:
-        """Return how many commands had each outcome, and how many are under way."""
+    def figures(self) -> Mapping[str, int | Mapping[str, int]]:
+        """Return the account: how many commands had each outcome, and how many are under way."""
         return {**self._audit.figures(), "pending": self._intake.pending, "unsent": self._relay.unsent}

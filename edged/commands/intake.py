@@ -15,7 +15,6 @@ from typing import Any
 from edged.commands.audit import Audit
 from edged.commands.ledger import Ledger, digest
 from edged.commands.messages import (
-    NO_REPLY,
     Answer,
     Command,
     Malformed,
@@ -106,7 +105,10 @@ class Intake:
             return self._again(key, command, known, content, now.uptime_s)
         answer_before = self._before(sender.peer_id, command, content)
         if answer_before is not None:
-            return self._tell(sender.peer_id, command, command.id, answer_before, now.uptime_s)
+            is_news = answer_before.reason == "duplicate"
+            if not is_news:
+                self._audit.count("repeated")
+            return self._tell(sender.peer_id, command, command.id, answer_before, now.uptime_s, is_news=is_news)
         decided = self._decide(command, content, sender, now, waited_s)
         return self._begin(key, command, content, decided, now.uptime_s)
 
@@ -181,7 +183,7 @@ class Intake:
         if not self._totals.take("answers", per_s=PER_S, burst=BURST, now_s=now_s):
             self._audit.count("unanswered")
             if is_news:
-                self._audit.line(peer_id, command, answer, now_s)
+                self._audit.unsaid(answer)
             return None
         return self._told(peer_id, command, command_id, answer, now_s, is_news=is_news)
 
@@ -202,7 +204,7 @@ class Intake:
         """Keep the newest answers; of replies, which may be long, fewer. The ledger keeps what was carried out."""
         entry.answer = answer
         self._answered[key] = entry
-        if answer.reply is not NO_REPLY:
+        if answer.reply:
             self._with_reply[key] = None
         if len(self._with_reply) > MAX_REMEMBERED_REPLIES:
             self._forget(next(iter(self._with_reply)))

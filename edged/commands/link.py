@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from edged.commands.freshness import TICK_S, Freshness
@@ -136,19 +137,19 @@ class _Life:
 
     def message(self, event: Message) -> None:
         if event.channel in self._channels:
-            self._take(event.sender_peer_id, event.sender_metadata, event.data)
+            self._take(Sender(event.sender_peer_id, event.sender_metadata or {}), event.data)
 
     def direct(self, event: Direct) -> None:
         if isinstance(event.data, dict) and event.data.get("type") == GATEWAY_TYPE:
             self._introduce(event.sender_peer_id)
         else:
-            self._take(event.sender_peer_id, event.sender_metadata, event.data)
+            self._take(Sender(event.sender_peer_id, event.sender_metadata or {}, is_direct=True), event.data)
 
-    def _take(self, peer_id: str, metadata: dict[str, Any] | None, data: Any) -> None:
+    def _take(self, sender: Sender, data: Any) -> None:
         waited_s = self._freshness.waited_s(self._uptime_s())
         if waited_s:
             self._doubt.set()
-        self._relay.receive(Sender(peer_id, metadata or {}), data, waited_s)
+        self._relay.receive(sender, data, waited_s)
 
     def _introduce(self, peer_id: str) -> None:
         """A gateway that shows cameras in our channel has told us that it is one: say the same, so that it sends us
@@ -158,7 +159,7 @@ class _Life:
             self._relay.send_beside(peer_id, {"type": GATEWAY_TYPE, "gateway": self._gateway})
 
     async def check(self, check_s: float) -> None:
-        """Ask the hub something every `check_s`, and soon when we may have stood still. Until cancelled."""
+        """Ask the hub something every `check_s`, and at once when something may be old. Until cancelled."""
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
             due_s = loop.time()
@@ -170,7 +171,16 @@ class _Life:
                     self._doubt.clear()
                     due_s = loop.time() + check_s
                     asking = tasks.create_task(self._ask(), name="commands link question")
-                await asyncio.sleep(TICK_S)
+                await self._pause(asking)
+
+    async def _pause(self, asking: asyncio.Task[None] | None) -> None:
+        """Wait for the answer, or for the next doubt; not longer than a tick."""
+        if asking is not None and not asking.done():
+            await asyncio.wait([asking], timeout=TICK_S)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TICK_S):
+                await self._doubt.wait()
 
     async def _ask(self) -> None:
         asked_s = self._uptime_s()

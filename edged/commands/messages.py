@@ -5,6 +5,7 @@ The shapes are in docs/commands.md and config/schema/command.schema.json.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -36,8 +37,6 @@ Reason = Literal[
 ]
 """Why a command has failed. After `timeout` and `unknown` it may have been carried out, after all others it was not."""
 
-NO_REPLY: Any = object()
-
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -60,12 +59,15 @@ class Malformed:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a command. `reason` and `message` are empty where it was carried out."""
+    """What became of a command. `reason` and `message` are empty where it was carried out.
+
+    `reply` is the device's, as JSON text: kept as values, it would take twenty times the memory. Empty: there is none.
+    """
 
     ok: bool
     reason: Reason | Literal[""] = ""
     message: str = ""
-    reply: Any = NO_REPLY
+    reply: str = ""
 
 
 DONE = Answer(ok=True)
@@ -106,8 +108,8 @@ def result_message(gateway: str, command_id: str | None, answer: Answer) -> dict
         message |= {"reason": answer.reason, "message": answer.message}
     elif answer.message:
         message["message"] = answer.message
-    if answer.reply is not NO_REPLY:
-        message["reply"] = answer.reply
+    if answer.reply:
+        message["reply"] = json.loads(answer.reply)
     return message
 
 

@@ -42,9 +42,10 @@ def reply_of(payload: bytes) -> Answer:
         reply = text
     if depth_exceeds(reply, MAX_DEPTH):
         reply = text
-    if len(json.dumps(reply)) > MAX_REPLY_JSON_CHARS:
+    written = json.dumps(reply)
+    if len(written) > MAX_REPLY_JSON_CHARS:
         return _too_large(payload)
-    return Answer(ok=True, reply=reply)
+    return Answer(ok=True, reply=written)
 
 
 def depth_exceeds(value: Any, limit: int) -> bool:

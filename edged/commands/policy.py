@@ -20,10 +20,14 @@ Validate = Callable[[Any], str]
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sent a command, in the words of the hub; `metadata` is what its token says."""
+    """Who sent a command, in the words of the hub; `metadata` is what its token says.
+
+    Who sends directly has not shown that it may publish to the channel: a hub passes such messages on for everybody.
+    """
 
     peer_id: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    is_direct: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ def _is_allowed(rule: _Rule, topic: str, sender: Sender) -> bool:
 
 def _is_meant(wanted: SenderSettings, peers: tuple[re.Pattern[str], ...], sender: Sender) -> bool:
     if wanted.anyone:
-        return True
+        return not sender.is_direct
     if peers and not any(pattern.fullmatch(sender.peer_id) for pattern in peers):
         return False
     if not all(_is_one_of(sender.metadata.get(name), value) for name, value in wanted.metadata.items()):

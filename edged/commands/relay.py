@@ -151,19 +151,19 @@ class Relay:
 
 
 def _answer_of(done: asyncio.Task[Answer]) -> Answer:
-    """Return what the broker's answer, or its silence, means for the sender."""
+    """Return what the broker's answer, or its silence, means for the sender, who need not know where the broker is."""
     try:
         return done.result()
-    except BrokerNotConnectedError as error:
-        return refused("broker_unreachable", str(error))
+    except BrokerNotConnectedError:
+        return refused("broker_unreachable", "the gateway's broker is not connected, or has stopped answering")
     except PublicationLateError as error:
         return refused("late", str(error))
-    except BrokerRefusedError as error:
-        return refused("broker_refused", str(error))
+    except BrokerRefusedError:
+        return refused("broker_refused", "the gateway's broker does not allow this topic, or the one of its reply")
     except NoReplyError as error:
         return refused("timeout", f"{error}: it may have been carried out")
-    except (MqttError, TimeoutError) as error:
-        return _unknown(str(error))
+    except (MqttError, TimeoutError):
+        return _unknown("the gateway's broker went away before it confirmed it")
 
 
 def _unknown(why: str) -> Answer:

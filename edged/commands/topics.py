@@ -9,11 +9,16 @@ from typing import Any
 from edged.topic_filters import matches
 
 MAX_TOPIC_BYTES = 1024
+MAX_TOPIC_LEVELS = 128
 MAX_VALUE_CHARS = 128
 
 _CAPTURE = re.compile(r"\{sender\.([A-Za-z0-9_-]+)\}")
 _PLACE = re.compile(r"\{(topic|parent|id|sender\.[A-Za-z0-9_-]+)\}")
-_NOT_IN_TOPICS = re.compile(r"[\x00-\x1f\x7f-\x9f+#\ud800-\udfff\ufffe\uffff]")
+# A broker that finds a control character or a "noncharacter" of Unicode in a topic closes the connection it came by.
+_NONCHARACTERS = "\ufdd0-\ufdef" + "".join(
+    f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000)
+)
+_NOT_IN_TOPICS = re.compile(rf"[\x00-\x1f\x7f-\x9f+#\ud800-\udfff{_NONCHARACTERS}]")
 
 
 class LackingError(Exception):
@@ -27,10 +32,12 @@ def topic_fault(topic: str) -> str:
     # The first test is cheap, and keeps the second so.
     if len(topic) > MAX_TOPIC_BYTES or len(topic.encode("utf-8", "replace")) > MAX_TOPIC_BYTES:
         return f"topic has more than {MAX_TOPIC_BYTES} bytes"
+    if topic.count("/") >= MAX_TOPIC_LEVELS:
+        return f"topic has more than {MAX_TOPIC_LEVELS} levels"
     if topic.startswith("$"):
         return "topic must not begin with '$': those topics are the broker's own"
     if _NOT_IN_TOPICS.search(topic):
-        return "topic must hold no '+', no '#' and no control characters"
+        return "topic must hold no '+', no '#', no control characters and none that Unicode keeps for itself"
     return ""
 
 

@@ -184,6 +184,9 @@ class Connection:
         asked_s = self._loop.time()
         async with self._publishing:
             facts = facts.after(self._loop.time() - asked_s)
+            if facts.expires_s is not None and any(answer.cancelled() for answer in self._pubacks.values()):
+                # It would lie in a socket behind the one that was given up, and be delivered whenever the broker wakes.
+                raise BrokerNotConnectedError(f"{self._broker} has not acknowledged what we published before")
             properties = paho_client.publish_properties(facts) if self._v5 else None
             info = self._client.publish(topic, publication.payload, qos, publication.retain, properties)
             if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
@@ -194,7 +197,7 @@ class Connection:
             try:
                 code = await self._wait(answer)
             finally:
-                self._pubacks.pop(info.mid, None)
+                answer.cancel()  # if it is given up; the acknowledgement itself takes it out
         if code.is_failure:
             raise BrokerRefusedError(f"{self._broker} does not take {topic!r} ({code}): allow it for our user")
 

@@ -109,7 +109,7 @@ class MqttDoor:
         Requests on one reply topic wait for each other unless replies carry the mark of MQTT 5. A reply without a mark
         that comes after its time, while the next request waits, only `is_reply` can tell from that one's.
         """
-        self._expect_echo(topic, payload)
+        self._expect_echo(topic, payload, reply_topic)
         return await self._requester.request(
             Publication(topic, payload),
             reply_topic=reply_topic,
@@ -162,8 +162,9 @@ class MqttDoor:
             matches(pattern, topic) for pattern, _qos in self._subscriptions if pattern not in self._refused_filters
         )
 
-    def _expect_echo(self, topic: str, payload: bytes) -> None:
-        if not self._v5 and self._is_selected(topic):
+    def _expect_echo(self, topic: str, payload: bytes, reply_topic: str = "") -> None:
+        """What comes back by a route is no reading, and by a reply topic no reply."""
+        if not self._v5 and (topic == reply_topic or self._requester.is_awaited(topic) or self._is_selected(topic)):
             self._echoes.published(topic, payload, time.monotonic())
 
     def _received(self, message: Message) -> None:

@@ -14,7 +14,7 @@ from edged.mqtt.stream import PacketError, PacketStream, PlainMessage, plain_mes
 
 GATHER_S = 0.005
 READ_BYTES = 64 * 1024
-_MAX_READS_AT_ONCE = 4
+"""Read at once, about 500 messages: what else the loop has to do should not wait longer than for those."""
 
 
 class Timer(Protocol):
@@ -95,7 +95,12 @@ class Intake:
     def _readable(self) -> None:
         now_s = self._loop.time()
         follows = now_s - self._read_at_s < 2 * GATHER_S
-        came = self._read()
+        try:
+            came = self._read()
+        except Exception as error:
+            # A fault of ours ends the connection: nobody would notice one that has fallen silent.
+            self._finish(ConnectionAbortedError(f"ended by a fault of edged: {error!r}"))
+            raise
         if not self._is_reading:
             return
         self._cancel_timer()
@@ -116,9 +121,13 @@ class Intake:
         """Read what is there, within a limit; return whether there was anything."""
         self._hand_on()
         came = False
-        for _ in range(_MAX_READS_AT_ONCE):
+        if not self._is_reading:
+            # Paused by what was left from before: the rest of it must not be written over.
+            return came
+        room_bytes = READ_BYTES
+        while room_bytes > 0:
             try:
-                data = self._sock.recv(READ_BYTES)
+                data = self._sock.recv(room_bytes)
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return came
             except OSError as error:
@@ -130,7 +139,8 @@ class Intake:
             came = True
             self._stream.add(data)
             self._hand_on()
-            if not self._is_reading or (len(data) < READ_BYTES and not self._has_pending()):
+            room_bytes -= len(data)
+            if not self._is_reading or not self._has_pending():
                 return came
         return came
 

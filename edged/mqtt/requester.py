@@ -27,6 +27,7 @@ class Requester:
         self._requests = Requests()
         self._freed = asyncio.Event()
         self.is_known = self._requests.is_known
+        self.is_awaited = self._requests.is_awaited
         self.take = self._requests.take
 
     def topics(self) -> list[str]:

@@ -38,6 +38,10 @@ class Requests:
         """Say whether a further request can be told from those that wait on the topic."""
         return reply_topic not in self._waiting or reply_topic in self._marking
 
+    def is_awaited(self, topic: str) -> bool:
+        """Say whether a reply is waited for on the topic."""
+        return topic in self._waiting
+
     def is_known(self, topic: str) -> bool:
         """Say whether the topic is, or was a while ago, one for replies: a late reply is no reading."""
         return topic in self._known

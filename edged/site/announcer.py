@@ -37,6 +37,9 @@ class Heard(Protocol):
     @property
     def payload(self) -> bytes: ...
 
+    @property
+    def retain(self) -> bool: ...
+
 
 class Announcer:
     """`run` lives as long as the gateway; `up` is called with every connection, `changed` with every news."""
@@ -77,7 +80,8 @@ class Announcer:
 
     def homeassistant_said(self, message: Heard) -> None:
         """Home Assistant has started: it is told everything again, but not more often than it can start."""
-        if message.payload == states.ONLINE and self._clock() - self._reborn_s >= _BIRTH_GAP_S:
+        # A retained word is of long ago, and comes with a connection, when all is told anyhow.
+        if message.payload == states.ONLINE and not message.retain and self._clock() - self._reborn_s >= _BIRTH_GAP_S:
             self._reborn_s = self._clock()
             self._retained.again()
             self._wake.set()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from edged import __version__
 from edged.status.board import Board
-from edged.status.document import Document, Identity, account_of, document, short_account
+from edged.status.document import Account, Document, Identity, account_of, document, short_account
 
 
 class Desk:
@@ -40,7 +40,11 @@ class Desk:
             mask=self._mask,
         )
 
+    def account(self) -> Account | None:
+        """Return the account of the sensor road, if there is one."""
+        return account_of(self._board.figures())
+
     def line(self) -> str:
         """Return one line for the service manager: every part, and of telemetry its account while it is live."""
-        account = account_of(self._board.figures())
+        account = self.account()
         return self._board.line({} if account is None else {"telemetry": short_account(account)})

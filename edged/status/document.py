@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from edged.status.board import Figure, PartStatus
@@ -32,7 +32,7 @@ class Account:
     delivered: int
     waiting: int
     dropped: Mapping[str, int]
-    found_missing: int = 0
+    dropped_in_this_life: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def dropped_count(self) -> int:
@@ -41,11 +41,8 @@ class Account:
 
     @property
     def unexplained(self) -> int:
-        """Messages that came in and are nowhere (or, below zero, went out and never came in). 0 is the promise.
-
-        `found_missing` are those that telemetry itself found so, where its totals are made from each other.
-        """
-        return self.received - self.delivered - self.waiting - self.dropped_count + self.found_missing
+        """Messages that came in and are nowhere (or, below zero, went out and never came in). 0 is the promise."""
+        return self.received - self.delivered - self.waiting - self.dropped_count
 
 
 def account_of(figures: Mapping[str, Mapping[str, Figure]]) -> Account | None:
@@ -53,10 +50,14 @@ def account_of(figures: Mapping[str, Mapping[str, Figure]]) -> Account | None:
     telemetry = figures.get("telemetry")
     if telemetry is None:
         return None
-    dropped = telemetry.get("dropped")
-    reasons = {reason: whole(count) for reason, count in dropped.items()} if isinstance(dropped, Mapping) else {}
     received, delivered, waiting = (whole(telemetry.get(name)) for name in ("received", "delivered", "waiting"))
-    return Account(received, delivered, waiting, reasons, whole(telemetry.get("unexplained")))
+    life = telemetry.get("this_life")
+    new = _by_reason(life.get("dropped")) if isinstance(life, Mapping) else {}
+    return Account(received, delivered, waiting, _by_reason(telemetry.get("dropped")), new)
+
+
+def _by_reason(figure: Figure) -> dict[str, int]:
+    return {reason: whole(count) for reason, count in figure.items()} if isinstance(figure, Mapping) else {}
 
 
 def whole(figure: Figure) -> int:
@@ -73,7 +74,7 @@ def document(
     now_ms: int,
     mask: Callable[[str], str] = str,
 ) -> Document:
-    """Put everything together. `now_s` is on the clock of the parts; `mask` hides secrets in their sentences."""
+    """Put everything together. `now_s` is on the clock of the parts; `mask` hides secrets in all words."""
     shown = [
         {
             "name": part.name,
@@ -97,7 +98,7 @@ def document(
         "trouble": troubles(shown, account),
         "parts": shown,
         "account": None if account is None else _account_value(account),
-        "figures": {name: dict(found) for name, found in figures.items()},
+        "figures": _masked(figures, mask),
     }
 
 
@@ -116,6 +117,13 @@ def short_account(account: Account) -> str:
         if not account.unexplained
         else f"{account.unexplained:,} of {account.received:,} messages unaccounted for"
     )
+
+
+def _masked(figures: Any, mask: Callable[[str], str]) -> Any:
+    """Copy figures, with their words masked."""
+    if isinstance(figures, Mapping):
+        return {name: _masked(figure, mask) for name, figure in figures.items()}
+    return mask(figures) if isinstance(figures, str) else figures
 
 
 def _account_value(account: Account) -> dict[str, Any]:

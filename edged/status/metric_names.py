@@ -32,7 +32,7 @@ def _gauge(place: str, name: str, help_: str, *labels: str, scale: float = 1, wo
 
 
 _ACCOUNT = (
-    _counter("telemetry.received", "readings_received", "Messages taken in from the broker."),
+    _counter("telemetry.most_received", "readings_received", "Messages taken in from the broker."),
     _counter("telemetry.delivered", "readings_delivered", "Readings the hub has acknowledged."),
     _gauge("telemetry.waiting", "readings_waiting", "Readings that wait for the hub."),
     _counter("telemetry.dropped.*", "readings_dropped", "Messages that will not be delivered, by reason.", "reason"),
@@ -65,11 +65,49 @@ _CAMERAS = (
         "cameras.*.missed_by_viewers", "camera_missed_frames", "Pictures given up for viewers that lag.", "camera"
     ),
 )
-_COMMANDS = (_counter("commands.outcomes.*", "commands", "Commands by outcome.", "outcome"),)
+_COMMANDS = (
+    _counter("commands.received", "commands_received", "Messages that were commands, or meant to be."),
+    _counter("commands.outcomes.*", "commands", "Commands by outcome.", "outcome"),
+    _gauge("commands.pending", "commands_pending", "Commands that wait for the broker or for a reply."),
+    _counter("commands.unsent", "commands_unsent_answers", "Answers that could not be sent: hub or sender were gone."),
+)
+_OUTBOX = (
+    _gauge("outbox.on_disk", "outbox_on_disk_readings", "Readings that are on disk only."),
+    _gauge("outbox.oldest_age_s", "outbox_oldest_age_seconds", "Age of the oldest reading that waits."),
+    _gauge("outbox.memory_bytes", "outbox_memory_bytes", "Bytes of readings held in memory."),
+    _gauge("outbox.disk_bytes", "outbox_disk_bytes", "Bytes of readings on disk."),
+    _gauge("outbox.max_bytes", "outbox_limit_bytes", "Bytes of readings that may be kept."),
+    _counter("outbox.written_bytes", "outbox_written_bytes", "Bytes written to disk."),
+    _gauge("outbox.overtaking", "outbox_overtaking", "1 while new readings go out beside a backlog, not behind it."),
+    _gauge("outbox.lanes.*.waiting", "outbox_lane_waiting", "Readings of one priority that wait.", "lane"),
+    _gauge(
+        "outbox.lanes.*.oldest_age_s",
+        "outbox_lane_oldest_age_seconds",
+        "Age of the oldest reading of one priority.",
+        "lane",
+    ),
+)
+_UPLINK = (
+    _gauge("uplink.connected", "uplink_connected", "1 while the hub takes readings."),
+    _counter("uplink.reconnects", "uplink_reconnects", "Times the way to the hub was made again."),
+    _gauge("uplink.rtt_ms", "uplink_round_trip_seconds", "Time until the hub acknowledges, smoothed.", scale=_MS),
+    _gauge("uplink.min_rtt_ms", "uplink_min_round_trip_seconds", "The shortest such time seen lately.", scale=_MS),
+    _gauge("uplink.rate_bytes_per_s", "uplink_rate_bytes_per_second", "Bytes a second the way has been seen to carry."),
+    _gauge("uplink.window_bytes", "uplink_window_bytes", "Bytes that may be on their way at a time."),
+    _gauge("uplink.in_flight_messages", "uplink_in_flight_messages", "Messages not acknowledged yet."),
+    _gauge("uplink.in_flight_bytes", "uplink_in_flight_bytes", "Bytes not acknowledged yet."),
+    _gauge("uplink.pace_per_s", "uplink_messages_per_second_limit", "Messages a second that are allowed now."),
+    _gauge("uplink.pace_slowed", "uplink_slowed", "1 while the hub has asked for fewer messages."),
+)
+_BUDGET = (
+    _gauge("budget.used", "budget_used_messages", "Messages sent this month."),
+    _gauge("budget.limit", "budget_limit_messages", "Messages allowed a month; 0 for any number."),
+    _gauge("budget.forecast", "budget_forecast_messages", "Messages that will have been sent by the end of the month."),
+)
 _PROCESS = (
     Named("process.cpu_s", "process_cpu_seconds_total", "counter", "Processor time used, in seconds."),
     Named("process.memory_bytes", "process_resident_memory_bytes", "gauge", "Resident memory, in bytes."),
     Named("process.open_files", "process_open_fds", "gauge", "Open file descriptors."),
 )
 
-NAMES = (*_ACCOUNT, *_ROUTES, *_CAMERAS, *_COMMANDS, *_PROCESS)
+NAMES = (*_ACCOUNT, *_ROUTES, *_OUTBOX, *_UPLINK, *_BUDGET, *_CAMERAS, *_COMMANDS, *_PROCESS)

@@ -16,7 +16,7 @@ _LABEL = 11
 _GAP = 2
 _RED, _GREEN, _BOLD, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[1m", "\x1b[0m"
 # The account has a line of its own.
-_TOLD_ELSEWHERE = frozenset({"received", "delivered", "waiting", "dropped"})
+_TOLD_ELSEWHERE = frozenset({"received", "delivered", "waiting", "dropped", "most_received", "this_life"})
 
 
 def page(document: Document, *, width: int | None = None, colour: bool = False) -> str:
@@ -60,8 +60,9 @@ def _figures(name: str, figures: Mapping[str, Any], width: int | None) -> Iterat
         ]
         yield from _table([name.removesuffix("s"), *(titled(column) for column in columns)], rows, width)
         return
-    if single:
-        yield from _wrapped(name, [f"{titled(key)} {worded(key, value)}" for key, value in single.items()], width)
+    told_of = [f"{titled(key)} {worded(key, value)}" for key, value in single.items() if value not in (None, "")]
+    if told_of:
+        yield from _wrapped(name, told_of, width)
     for key, inner in several.items():
         yield from _figures(key, inner, width)
 

@@ -1,9 +1,13 @@
 """The account that outlives the process: received = delivered + waiting + dropped, by reason. Pure.
 
 Only what is final is kept: delivered and dropped, in memory that survives `kill -9`, and as a text that the outbox file
-takes along with its transactions, for after a reboot. Received is their sum with what waits: what was in memory only
-when the process died, and unacknowledged, was not received, for the broker brings it again. What the broker will not
-bring again (QoS 0) is counted while it is in memory only, and as dropped, `killed`, by the next start.
+takes along with its transactions, for after a reboot. What was in memory only when the process died, and
+unacknowledged, was not received, for the broker brings it again. What the broker will not bring again (QoS 0) is
+counted while it is in memory only, and as dropped, `killed`, by the next start.
+
+Each life counts what it receives by itself. Where that is not what became of it, the difference is kept, too, and shows
+in all later lives: one number, so that no kill can tear it. What was on disk and is not found there by the next life is
+dropped, `store_lost`.
 """
 
 from __future__ import annotations
@@ -15,8 +19,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
-_DELIVERED, _HELD = range(2)
-_HEAD_BYTES = 16
+_DELIVERED, _HELD, _STORED, _UNEXPLAINED, _MOST_RECEIVED = range(5)
+_HEAD_BYTES = 40
 _MAX_REASONS = 64
 _NAME_BYTES = 24
 _NAMES_BYTES = _MAX_REASONS * _NAME_BYTES
@@ -27,6 +31,7 @@ _MEMO_BYTES = (_MEMO.size + 7) & ~7
 AREA_BYTES = _HEAD_BYTES + _COUNTS_BYTES + _NAMES_BYTES + _MEMO_BYTES
 _OTHER = "other"
 _KILLED = "killed"
+_LOST = "store_lost"
 _MAX_TEXT_BYTES = 16384
 _MAX_COUNT = 2**63
 
@@ -36,7 +41,7 @@ class Account:
 
     def __init__(self, area: memoryview) -> None:
         counts_end = _HEAD_BYTES + _COUNTS_BYTES
-        self._head = area[:_HEAD_BYTES].cast("Q")
+        self._head = area[:_HEAD_BYTES].cast("q")
         self._counts = area[_HEAD_BYTES:counts_end].cast("Q")
         self._names = area[counts_end : counts_end + _NAMES_BYTES]
         self._memo_area = area[counts_end + _NAMES_BYTES : AREA_BYTES]
@@ -44,8 +49,11 @@ class Account:
         # What was counted before this life, and what in it.
         self._delivered_before = self._head[_DELIVERED]
         self._dropped_before = Counter({name: self._counts[place] for place, name in enumerate(self._reasons)})
+        self._unexplained_before = self._head[_UNEXPLAINED]
+        self._is_new = not self._delivered_before and not self._reasons
         self._delivered = 0
         self._dropped: dict[str, int] = {}
+        self._is_restored = False
         self._memo = self._read_memo()
         held = self._head[_HELD]
         if held:
@@ -58,30 +66,48 @@ class Account:
         self._head[_HELD] += 1
         return self._release
 
-    def note(self, delivered: int, dropped: Mapping[str, int]) -> None:
-        """Take over the counts of this life."""
+    def note(self, delivered: int, dropped: Mapping[str, int], *, unexplained: int = 0, stored: int = 0) -> None:
+        """Take over the counts of this life: `unexplained` came in and is nowhere, `stored` waits on disk."""
         self._delivered = delivered
         self._head[_DELIVERED] = self._delivered_before + delivered
+        self._head[_UNEXPLAINED] = self._unexplained_before + unexplained
+        if self._is_restored:
+            self._head[_STORED] = stored
         if dropped != self._dropped:
             self._dropped = dict(dropped)
             self._save_dropped()
 
-    def restore(self, text: str) -> None:
-        """Take over what the outbox file remembers. Counts only grow, so the larger one is the later one."""
-        delivered, dropped, memo = _parse(text)
+    def restore(self, text: str, stored: int) -> int:
+        """Take over what the outbox file remembers, with `stored` readings in it; return how many it should have more.
+
+        Counts only grow, so the larger one is the later one.
+        """
+        delivered, dropped, memo, unexplained = _parse(text)
+        if self._is_new and not self._is_restored:
+            self._unexplained_before = unexplained
+            self._head[_UNEXPLAINED] += unexplained
         self._delivered_before = max(self._delivered_before, delivered)
         for reason, count in dropped.items():
             known = self._known(reason)
             self._dropped_before[known] = max(self._dropped_before[known], count)
         self._memo = self._memo or memo
+        # Of a file that is replaced in this life the outbox itself counts what is lost.
+        missing = 0 if self._is_restored else max(0, self._head[_STORED] - stored)
+        self._is_restored = True
+        self._head[_STORED] = stored
+        if missing:
+            self._dropped_before[self._known(_LOST)] += missing
         self._head[_DELIVERED] = self.delivered
         self._save_dropped()
+        return missing
 
     def text(self) -> str:
         """Return what the outbox file is to remember."""
         kept: dict[str, Any] = {"delivered": self.delivered, "dropped": self.dropped()}
         if self._memo:
             kept["memo"] = self._memo
+        if unexplained := self._head[_UNEXPLAINED]:
+            kept["unexplained"] = unexplained
         return json.dumps(kept, separators=(",", ":"))
 
     @property
@@ -97,10 +123,20 @@ class Account:
         return {reason: count for reason, count in total.items() if count}
 
     def figures(self, waiting: int) -> dict[str, Any]:
-        """Return the totals for status; `waiting` is what is in the outbox now."""
+        """Return the totals for status; `waiting` is what is in the outbox now.
+
+        `most_received` never goes back: after a kill it is ahead by what the broker is about to bring again.
+        """
         dropped = self.dropped()
-        received = self.delivered + waiting + sum(dropped.values())
-        return {"received": received, "delivered": self.delivered, "waiting": waiting, "dropped": dropped}
+        received = self.delivered + waiting + sum(dropped.values()) + self._head[_UNEXPLAINED]
+        most_received = self._head[_MOST_RECEIVED] = max(self._head[_MOST_RECEIVED], received)
+        return {
+            "received": received,
+            "delivered": self.delivered,
+            "waiting": waiting,
+            "dropped": dropped,
+            "most_received": most_received,
+        }
 
     @property
     def memo(self) -> str:
@@ -157,19 +193,21 @@ class Account:
         return bytes(raw[:length]).decode("utf-8", "replace")
 
 
-def _parse(text: str) -> tuple[int, dict[str, int], str]:
+def _parse(text: str) -> tuple[int, dict[str, int], str, int]:
     """Read an account text; what is not as we wrote it counts nothing."""
     try:
         found = json.loads(text) if len(text) <= _MAX_TEXT_BYTES else None
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        return 0, {}, ""
+        return 0, {}, "", 0
     delivered, dropped, memo = found.get("delivered"), found.get("dropped"), found.get("memo")
+    unexplained = found.get("unexplained")
     return (
         delivered if _is_count(delivered) else 0,
         {name: count for name, count in dropped.items() if _is_count(count)} if isinstance(dropped, dict) else {},
         memo if isinstance(memo, str) and len(memo.encode("utf-8", "replace")) <= MAX_MEMO_BYTES else "",
+        unexplained if isinstance(unexplained, int) and abs(unexplained) < _MAX_COUNT else 0,
     )
 
 

@@ -1,16 +1,19 @@
-"""The values that pass between the outbox and those who do its I/O. Pure."""
+"""What waits for the hub, how it goes there, and the account of it all. Values only. Pure."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 from edged.telemetry.reading import Reading
 
-MEMORY_OVERHEAD_BYTES = 600
-"""What an entry costs beside its text: objects, a slot in the queue, the closure of its acknowledgement."""
+MEMORY_OVERHEAD_BYTES = 800
+"""What an entry costs beside its text: objects, slots in the queues, the closure of its acknowledgement."""
 ROW_OVERHEAD_BYTES = 64
+LANE_NAMES = ("low", "normal", "high")
 
 
 class Place(IntEnum):
@@ -21,16 +24,30 @@ class Place(IntEnum):
     SETTLED = 2
 
 
+class OnDisk(IntEnum):
+    """Whether an entry has a row in the store."""
+
+    NO = 0
+    WRITING = 1
+    YES = 2
+
+
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One reading in the outbox. `ack` is None once the broker has been told; `row` is None until it is on disk."""
+    """One reading in the outbox.
+
+    `row` is its place in the order of its lane, and the number of its row where it has one. `ack` is None once the
+    broker has been told. `since_s` is when it was taken in. One `is_in_gap` is in flight, and else on disk only.
+    """
 
     reading: Reading
     ack: Callable[[], None] | None
-    accepted_s: float
-    row: int | None = None
+    since_s: float
+    row: int
+    expires_s: float = math.inf
     place: Place = Place.READY
-    writing: bool = False
+    on_disk: OnDisk = OnDisk.NO
+    is_in_gap: bool = False
 
     @property
     def memory_bytes(self) -> int:
@@ -40,80 +57,37 @@ class Entry:
     @property
     def row_bytes(self) -> int:
         """What it costs on disk, nearly."""
-        return row_bytes(self.reading)
-
-
-def row_bytes(reading: Reading) -> int:
-    """Return what a reading costs on disk, nearly."""
-    return reading.size_bytes + ROW_OVERHEAD_BYTES
+        return self.reading.size_bytes + ROW_OVERHEAD_BYTES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Readings of one channel that go out as one message, oldest first."""
+    """Readings of one lane and channel that go out as one message, oldest first.
+
+    `is_backlog`: newer ones go out beside it, because the backlog will take a while.
+    """
 
     channel: str
     entries: tuple[Entry, ...]
     is_backlog: bool = False
-    """Readings that are younger have gone before them."""
+    lane: int = 1
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class StoredReading:
-    """A row of the store."""
+class LaneStats:
+    """What waits in one lane."""
 
-    row: int
-    reading: Reading
-
-
-@dataclass(frozen=True, slots=True)
-class StoreSummary:
-    """What the store held when it was opened."""
-
-    count: int
-    total_bytes: int
-    last_row: int
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One transaction: rows to add, rows to take out, and bytes to make room for among the oldest after a row."""
-
-    appends: tuple[tuple[int, Entry], ...]
-    deletes: Mapping[int, int]
-    evict_bytes: int
-    evict_after_row: int
-
-
-@dataclass(frozen=True, slots=True)
-class Evicted:
-    """What a write took out to make room."""
-
-    count: int = 0
-    total_bytes: int = 0
-    last_row: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """Rows wanted from the store: the oldest after a row."""
-
-    after_row: int
-    max_count: int
-    max_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What a read found, oldest first; `damaged` are rows (and their sizes) that hold no reading any more."""
-
-    rows: tuple[StoredReading, ...]
-    damaged: Mapping[int, int]
+    waiting_in_memory: int
+    waiting_on_disk: int
+    oldest_waiting_s: float
+    disk_bytes: int
+    dropped: Mapping[str, int]
 
     @property
-    def last_row(self) -> int:
-        """The newest row that was looked at, 0 if there was none."""
-        return max((*self.damaged, *(stored.row for stored in self.rows[-1:])), default=0)
+    def waiting(self) -> int:
+        """All that waits."""
+        return self.waiting_in_memory + self.waiting_on_disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +100,50 @@ class TelemetryStats:
     waiting: int
     waiting_on_disk: int
     dropped: Mapping[str, int]
+    oldest_waiting_s: float = 0.0
+    memory_bytes: int = 0
+    disk_bytes: int = 0
+    max_bytes: int = 0
+    written_bytes: int = 0
+    in_flight: int = 0
+    is_overtaking: bool = False
+    """New readings go out beside a backlog, not behind it."""
+    lanes: Mapping[str, LaneStats] = field(default_factory=dict)
+    stored: int = 0
+    """Those that wait and have a row, in memory or not."""
+
+    @property
+    def unexplained(self) -> int:
+        """What came in and is nowhere; anything but 0 is a fault of ours."""
+        return self.received + self.recovered - self.delivered - self.waiting - sum(self.dropped.values())
+
+    def account_figures(self) -> Mapping[str, Any]:
+        """Return the account of this life."""
+        return {
+            "received": self.received,
+            "recovered": self.recovered,
+            "delivered": self.delivered,
+            "waiting": self.waiting,
+            "dropped": dict(self.dropped),
+        }
+
+    def outbox_figures(self) -> Mapping[str, Any]:
+        """Return what the status shows of the outbox."""
+        return {
+            "waiting": self.waiting,
+            "on_disk": self.waiting_on_disk,
+            "oldest_age_s": round(self.oldest_waiting_s, 1),
+            "memory_bytes": self.memory_bytes,
+            "disk_bytes": self.disk_bytes,
+            "max_bytes": self.max_bytes,
+            "written_bytes": self.written_bytes,
+            "overtaking": int(self.is_overtaking),
+            "lanes": {
+                name: {
+                    "waiting": lane.waiting,
+                    "oldest_age_s": round(lane.oldest_waiting_s, 1),
+                    "dropped": lane.dropped,
+                }
+                for name, lane in self.lanes.items()
+            },
+        }

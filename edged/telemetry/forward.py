@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from edged.errors import UplinkLostError
-from edged.telemetry.entries import Batch
+from edged.telemetry.entries import Batch, OnDisk
 from edged.telemetry.gate import MAX_BATCH_READINGS, Gate, Go
 from edged.telemetry.moments import Moment
 from edged.telemetry.outbox import Outbox
@@ -94,11 +94,13 @@ class Forwarder:
         """From now on messages go over `link`."""
         self._line = _Line(link, Window())
         self._links += 1
+        self._gate.link_up()
         self.wake()
 
     def link_down(self) -> None:
         """Send nothing until there is a new link; what is in flight comes back by its own errors."""
         self._line = None
+        self._outbox.link_lost()
 
     def link_ended(self, error: str, *, too_fast: bool) -> None:
         """A link ended, or could not be made; `too_fast`: because of how much we sent."""
@@ -189,7 +191,7 @@ class Forwarder:
     async def _deliver(self, line: _Line, batch: Batch, text: str, sent: Sent, timeout_s: float) -> None:
         try:
             # What was written down is looked at again: a card may have changed it.
-            is_ours = all(entry.row is None for entry in batch.entries)
+            is_ours = all(entry.on_disk is OnDisk.NO for entry in batch.entries)
             data = JsonText.unchecked(text) if is_ours else JsonText(text)
             await line.link.publish(batch.channel, data, timeout=timeout_s)
         except asyncio.CancelledError:

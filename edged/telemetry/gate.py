@@ -78,6 +78,10 @@ class Gate:
             self._wait = answer
         return answer
 
+    def link_up(self) -> None:
+        """There is a link again: what waits has waited long enough."""
+        self._gather.flush()
+
     def blocked(self, reason: str) -> None:
         """There is no link, or no room on it: no reading changes that."""
         self._wait = Wait(reason)

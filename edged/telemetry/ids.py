@@ -17,10 +17,11 @@ import zlib
 PACKET_IDS = 65536
 _BLOCKS = 8
 _BLOCKS_FORGOTTEN = 4
-"""Of the ring of packet ids, so many blocks ahead of the newest are empty: they are forgotten before they come again."""
+"""Of the ring of packet ids, so many blocks ahead of the newest are empty: forgotten before they come again."""
 _HEAD_BYTES = 64
 _SLOT_BYTES = 4 + 4 + 2
 _MAX_EPOCH = 0xFFFF
+_NO_EPOCH = -1
 _SURELY_ON = 16
 """No broker that hands out its lowest free packet id has this fraction of all of them in flight: 4096."""
 _PROOFS_WANTED = 3
@@ -51,9 +52,11 @@ class ReadingIds:
         self._sequence = max(self._head[_SEQUENCE], self._head[_SEQUENCE_AGAIN])
         self._in_order = bool(self._head[_IN_ORDER])
         self._epoch = min(self._head[_EPOCH], _MAX_EPOCH)
+        self._trusted_epoch = _NO_EPOCH
         self._newest = self._head[_NEWEST] % slots
         self._proofs = 0
         self._freed: tuple[int, float] | None = None
+        self._is_first = True
 
     def session_lost(self) -> None:
         """The broker knows nothing of us: its packet ids begin again, and perhaps it is another one."""
@@ -64,6 +67,7 @@ class ReadingIds:
     def connecting(self) -> None:
         """A broker has been asked to take us. What it sends from now on may be lost before we read any of it."""
         self._begin_epoch(1)
+        self._is_first = True
 
     def take(self, topic: str, payload: bytes, packet_id: int, now_s: float, *, repeated: bool) -> str:
         """Return the id of a message: that of before if it is a repeat, else the next."""
@@ -96,11 +100,12 @@ class ReadingIds:
             self._epoch = 1
             self._forget(0, self._slots)
         self._head[_EPOCH] = self._epoch
+        self._trusted_epoch = self._epoch - 1 or _NO_EPOCH
         self._freed = None
 
     def _is_trusted(self, packet_id: int) -> bool:
         acked_in = self._acked_in[packet_id]
-        return not acked_in or (self._in_order and acked_in == self._epoch - 1)
+        return not acked_in or (self._in_order and acked_in == self._trusted_epoch)
 
     def _next(self) -> int:
         self._sequence = sequence = self._sequence + 1
@@ -112,8 +117,9 @@ class ReadingIds:
         """A new message: learn how the broker counts, and forget the slots it will come to next."""
         before, self._newest = self._newest, packet_id
         self._head[_NEWEST] = packet_id
+        is_first, self._is_first = self._is_first, False
         if not 0 < (packet_id - before) % self._slots < self._slots // 2:
-            self._distrust()
+            self._turn_back(was_restored=is_first and self._in_order)
         elif not self._in_order:
             self._learn(packet_id, now_s)
         old, new = before // self._block, packet_id // self._block
@@ -131,14 +137,20 @@ class ReadingIds:
             self._in_order = True
             self._head[_IN_ORDER] = 1
 
+    def _turn_back(self, *, was_restored: bool) -> None:
+        """Ids come again. A broker that counted on does that once, as it comes up in the state of its last save."""
+        if was_restored:
+            # What it repeats has come. What we acknowledged after that save is forgotten there, its packet ids are not.
+            self._trusted_epoch = _NO_EPOCH
+            return
+        self._distrust()
+        self._begin_epoch(2)
+
     def _distrust(self) -> None:
-        """Ids came back: the broker uses them again, or is in an earlier state. Acknowledged slots prove nothing."""
         self._proofs = 0
         self._freed = None
-        if self._in_order:
-            self._in_order = False
-            self._head[_IN_ORDER] = 0
-            self._begin_epoch(2)
+        self._in_order = False
+        self._head[_IN_ORDER] = 0
 
     def _forget_ahead(self, old: int, new: int) -> None:
         steps = (new - old) % _BLOCKS

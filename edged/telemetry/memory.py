@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from edged.telemetry import account, ids
+from edged.telemetry.budget import Budget
 from edged.telemetry.entries import TelemetryStats
 from edged.telemetry.runtime_file import open_runtime_file
 
@@ -39,17 +40,25 @@ class Memory:
         self._file = open_runtime_file(directory, ids.area_bytes(), account.AREA_BYTES)
         self._ids = ids.ReadingIds(gateway, self._file.life, self._file.area(ids.area_bytes()))
         self.account = account.Account(self._file.area(account.AREA_BYTES))
+        self._remembered = self.account.memo
         self.connecting = self._ids.connecting
         self.session_lost = self._ids.session_lost
 
     def note(self, stats: TelemetryStats) -> None:
         """Take the counts of this life over into the account."""
-        self.account.note(stats.delivered, stats.dropped)
+        self.account.note(stats.delivered, stats.dropped, unexplained=stats.unexplained, stored=stats.stored)
+
+    def remember(self, budget: Budget) -> None:
+        """Keep what the budget has counted; what an earlier life counted is known once the outbox file is open."""
+        if self.account.memo != self._remembered:
+            budget.restore(self.account.memo)
+        self._remembered = budget.state()
+        self.account.remember(self._remembered)
 
     def totals(self, stats: TelemetryStats) -> dict[str, Any]:
-        """Return the account of all lives."""
+        """Return the account of all lives, and of this one."""
         self.note(stats)
-        return self.account.figures(stats.waiting)
+        return self.account.figures(stats.waiting) | {"this_life": stats.account_figures()}
 
     def close(self, stats: TelemetryStats) -> None:
         """Leave the last counts, and the file to the next process."""

@@ -31,10 +31,8 @@ def payload_time_ms(value: Any, unit: str, now: Moment) -> int:
         time_ms = _from_text(value, unit)
     elif isinstance(value, bool) or not isinstance(value, int | float) or unit == "iso":
         raise PayloadTimeError("not_a_time")
-    elif abs(value) > _LARGEST:
-        raise PayloadTimeError("out_of_range")
     else:
-        time_ms = _from_number(float(value), unit)
+        time_ms = _from_number(value, unit)
     latest_ms = now.wall_ms + AHEAD_MS if now.is_set else LATEST_MS
     if not EARLIEST_MS <= time_ms <= latest_ms:
         raise PayloadTimeError("out_of_range")
@@ -42,7 +40,9 @@ def payload_time_ms(value: Any, unit: str, now: Moment) -> int:
 
 
 def _from_number(number: float, unit: str) -> int:
-    if not math.isfinite(number):
+    if abs(number) > _LARGEST:
+        raise PayloadTimeError("out_of_range")
+    if math.isnan(number):
         raise PayloadTimeError("not_a_time")
     if unit == "auto":
         unit = next(name for limit, name in _AUTO if abs(number) < limit)

@@ -1,6 +1,6 @@
 """From a message of the broker to a reading, or to the reason why there is none. Pure, and used by `edged route test`.
 
-The order: route, retained, size and decoding, selection, time, filters, channel, reading.
+The order: route, retained, size and decoding, selection, time, channel, filters, reading.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from edged.settings import TelemetrySettings
 from edged.telemetry.moments import Moment
 from edged.telemetry.payload import PayloadError, decode_payload, shown
 from edged.telemetry.payload_time import PayloadTimeError, payload_time_ms
-from edged.telemetry.reading import LOW, Reading, write_body
+from edged.telemetry.reading import LOW, Reading, make_reading
 from edged.telemetry.retained import Retained
 from edged.telemetry.routes import MAX_CHANNELS, MadeChannels, Route, Router, Way
 from edged.telemetry.sampling import Sampler
 
 NO_ROUTE = "no_route"
+UNEXPECTED = "unexpected"
+_FAULTS_OF_OURS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _MIN_RETAINED = 65_536
 
 
@@ -87,6 +89,10 @@ class Pipeline:
         except PayloadError as error:
             counts.refused[error.reason] += 1
             raise
+        except _FAULTS_OF_OURS as error:
+            # What nobody thought of costs this one message, not all that come after it.
+            counts.refused[UNEXPECTED] += 1
+            raise PayloadError(UNEXPECTED, f"{shown(message.topic)}: a fault of edged, please report it: {error!r}") from error
         if isinstance(made, HeldBack):
             counts.filtered[made.reason] += 1
         else:
@@ -126,21 +132,18 @@ class Pipeline:
         if route.rules is not None and (reason := self._sampler.why_not(topic, value, route.rules, now.uptime_ms)):
             return HeldBack(reason)
         lane = LOW if message.retain and self._retained.is_flood(now.uptime_ms) else route.lane
-        body, size_bytes = write_body(
-            reading_id, topic, value, time_ms, now, retained=message.retain, time_fault=time_fault
-        )
-        batch = settings.batch
-        return Reading(
+        return make_reading(
             reading_id,
             way.channel,
-            body,
-            size_bytes,
-            lane,
-            settings.keep_s,
-            now,
-            batch.delay_s,
-            batch.readings,
-            batch.bytes,
+            topic,
+            value,
+            time_ms,
+            retained=message.retain,
+            time_fault=time_fault,
+            taken=now,
+            lane=lane,
+            keep_s=settings.keep_s,
+            batch=settings.batch,
         )
 
     def _retained_reason(self, wanted: str, message: InboundMessage) -> str:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring as _quoted
 from typing import Any
 
-from edged.settings_routes import MAX_READING_BYTES
+from edged.settings_routes import MAX_READING_BYTES, BatchSettings
 from edged.telemetry.moments import NO_MOMENT, Moment
 from edged.telemetry.payload import Base64, PayloadError, shown, too_large
 
 MESSAGE_TYPE = "edged/readings"
 LOW, NORMAL, HIGH = range(3)
 """The lanes of the outbox."""
+_NO_BATCH = BatchSettings()
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
@@ -36,19 +37,6 @@ class Reading:
     """With so many of its channel it waits no longer; 0: as many as fit into a message."""
     batch_bytes: int = 0
     """With so many bytes of its channel it waits no longer; 0: as many as fit into a message."""
-
-
-class ReadingSource:
-    """Numbers readings: gateway, boot and sequence make an id that is never given twice."""
-
-    def __init__(self, gateway: str, boot_id: str) -> None:
-        self._prefix = f"{gateway}/{boot_id}/"
-        self._sequence = 0
-
-    def next_id(self) -> str:
-        """Return the id of the next reading."""
-        self._sequence += 1
-        return f"{self._prefix}{self._sequence}"
 
 
 def write_body(
@@ -84,11 +72,24 @@ def write_body(
 
 
 def make_reading(
-    reading_id: str, channel: str, topic: str, value: Any, time_ms: int | None, *, retained: bool
+    reading_id: str,
+    channel: str,
+    topic: str,
+    value: Any,
+    time_ms: int | None,
+    *,
+    retained: bool,
+    time_fault: str = "",
+    taken: Moment = NO_MOMENT,
+    lane: int = NORMAL,
+    keep_s: float = 0.0,
+    batch: BatchSettings = _NO_BATCH,
 ) -> Reading:
-    """Build a reading of the usual kind."""
-    body, size_bytes = write_body(reading_id, topic, value, time_ms, NO_MOMENT, retained=retained)
-    return Reading(reading_id, channel, body, size_bytes)
+    """Build a reading. Raises PayloadError where it is too large or not text."""
+    body, size_bytes = write_body(reading_id, topic, value, time_ms, taken, retained=retained, time_fault=time_fault)
+    return Reading(
+        reading_id, channel, body, size_bytes, lane, keep_s, taken, batch.delay_s, batch.readings, batch.bytes
+    )
 
 
 def finished(reading: Reading, now: Moment) -> str:
@@ -112,8 +113,3 @@ def message_text(gateway: str, bodies: Sequence[str], *, is_backlog: bool = Fals
     """Return the message that carries readings, oldest first, as JSON text."""
     backlog = '"backlog":true,' if is_backlog else ""
     return f'{{"type":"{MESSAGE_TYPE}","gateway":{_quoted(gateway)},{backlog}"readings":[{",".join(bodies)}]}}'
-
-
-def message(gateway: str, bodies: Sequence[str]) -> dict[str, Any]:
-    """Build the message that carries readings, oldest first."""
-    return {"type": MESSAGE_TYPE, "gateway": gateway, "readings": [json.loads(body) for body in bodies]}

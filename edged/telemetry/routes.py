@@ -18,6 +18,8 @@ MAX_CHANNELS = 100
 """The service allows a connection so many."""
 CHANNEL_IDLE_MS = 3_600_000
 _MAX_CHANNEL_BYTES = 256
+_MAX_REMEMBERED_TOPIC = 512
+"""A stranger may send very many topics of 64 KiB; of longer ones than this the way is looked for each time."""
 _MAX_QOS = 1
 _LANES = {"low": LOW, "normal": NORMAL, "high": HIGH}
 
@@ -76,7 +78,8 @@ class Router:
         own_topics: Sequence[str] = (),
     ) -> None:
         self.routes = tuple(route_of(index, settings) for index, settings in enumerate(routes))
-        self._default_channel = default_channel
+        # One for all topics of a route whose channel does not depend on them.
+        self._ways = tuple(Way(route, route.settings.channel or default_channel) for route in self.routes)
         self._max_topics = max_topics
         self._own_topics = tuple(own_topics)
         self._remembered: dict[str, Way | None] = {}
@@ -89,17 +92,19 @@ class Router:
             found = next(
                 (self._way(route, topic) for route in self.routes if matches(route.pattern.filter, topic)), None
             )
-        if len(self._remembered) >= self._max_topics:
-            del self._remembered[next(iter(self._remembered))]
-        self._remembered[topic] = found
+        if len(topic) <= _MAX_REMEMBERED_TOPIC:
+            if len(self._remembered) >= self._max_topics:
+                # All at once: to look for the oldest each time costs more than to find the ways again.
+                self._remembered.clear()
+            self._remembered[topic] = found
         return found
 
     def _way(self, route: Route, topic: str) -> Way:
-        template = route.settings.channel
         if any(matches(own, topic) for own in self._own_topics):
             return Way(route, "", is_own=True)
+        template = route.settings.channel
         if "{" not in template:
-            return Way(route, template or self._default_channel)
+            return self._ways[route.index]
         channel = fill(template, route.pattern.captured(topic))
         fault = required_channel_fault(channel)
         if not fault and len(channel.encode()) > _MAX_CHANNEL_BYTES:

@@ -21,6 +21,7 @@ from pathlib import Path
 _log = logging.getLogger(__name__)
 
 FILE_NAME = "telemetry.state"
+WITHOUT = "after a crash, readings that come again will have new ids"
 _MAGIC = b"edged-rt"
 _VERSION = 1
 # magic, version, size, id of this file's life, id of the kernel's life, checksum of all that
@@ -69,8 +70,11 @@ def runtime_directory(environ: Mapping[str, str], state_dir: Path) -> Path | Non
     return Path(of_user) / f"edged-{hashlib.sha256(os.fsencode(state_dir.absolute())).hexdigest()[:12]}"
 
 
-def open_runtime_file(directory: Path | None, *area_bytes: int, name: str = FILE_NAME) -> RuntimeFile:
-    """Open or make the file with room for these areas; fall back to memory, with one sentence in the log."""
+def open_runtime_file(
+    directory: Path | None, *area_bytes: int, name: str = FILE_NAME, without: str = WITHOUT
+) -> RuntimeFile:
+    """Open or make the file with room for these areas; fall back to memory, with one sentence in the log that ends
+    with what is lost `without` it."""
     size_bytes = HEADER_BYTES + sum(_aligned(size) for size in area_bytes)
     if directory is not None:
         try:
@@ -78,11 +82,7 @@ def open_runtime_file(directory: Path | None, *area_bytes: int, name: str = FILE
             return _open(directory / name, size_bytes)
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)
-            _log.warning(
-                "%s cannot be used (%s); after a crash, readings that come again will have new ids",
-                directory / name,
-                why,
-            )
+            _log.warning("%s cannot be used (%s); %s", directory / name, why, without)
     return RuntimeFile(mmap.mmap(-1, size_bytes), _new_life(), is_lasting=False)
 
 

@@ -60,7 +60,8 @@ class Sampler:
 
     def __init__(self, max_topics: int) -> None:
         self._max_topics = max_topics
-        self._last: OrderedDict[str, _Last] = OrderedDict()
+        # By fingerprint: a stranger's topics may be long.
+        self._last: OrderedDict[int, _Last] = OrderedDict()
 
     @property
     def topics(self) -> int:
@@ -70,11 +71,12 @@ class Sampler:
     def why_not(self, topic: str, value: Any, rules: Rules, now_ms: int) -> str:
         """Return which rule holds a reading back, or an empty string where it passes. `now_ms` is uptime."""
         watched = _watched(value, rules)
-        last = self._last.get(topic)
+        key = hash(topic)
+        last = self._last.get(key)
         if last is None:
-            self._remember(topic, watched, rules, now_ms)
+            self._remember(key, watched, rules, now_ms)
             return ""
-        self._last.move_to_end(topic)
+        self._last.move_to_end(key)
         passed_ms = now_ms - last.at_ms
         is_due = 0 < rules.max_interval_ms <= passed_ms
         if rules.needs_value and not is_due and (reason := _unchanged(watched, last.value, rules)):
@@ -87,9 +89,9 @@ class Sampler:
         last.value = watched
         return ""
 
-    def _remember(self, topic: str, watched: Any, rules: Rules, now_ms: int) -> None:
+    def _remember(self, key: int, watched: Any, rules: Rules, now_ms: int) -> None:
         tokens = rules.throttle[0] - 1.0 if rules.throttle else 0.0
-        self._last[topic] = _Last(now_ms, watched, tokens, now_ms)
+        self._last[key] = _Last(now_ms, watched, tokens, now_ms)
         if len(self._last) > self._max_topics:
             self._last.popitem(last=False)
 

@@ -7,19 +7,30 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from edged.errors import StoreCorruptError, StoreError
+from edged.telemetry.moments import NO_MOMENT, Moment
 from edged.telemetry.outbox import Outbox
 from edged.telemetry.store import Store
+from edged.telemetry.transactions import Committed, StoreSummary, Write
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _SHORTEST_TICK_S = 0.05
 _LONGEST_TICK_S = 1.0
-_RETRY_AFTER_S = 5.0
+_SPILLING_TICK_S = 0.05
+_RETRY_AFTER_S = 2.0
 FINAL_SPILL_TIMEOUT_S = 8.0
+
+
+class KeptAccount(Protocol):
+    """What is written down beside the readings, for the next start."""
+
+    def text(self) -> str: ...
+
+    def restore(self, text: str, stored: int, /) -> int: ...
 
 
 class Spiller:
@@ -32,12 +43,18 @@ class Spiller:
         *,
         spill_after_s: float,
         on_change: Callable[[], None],
+        keep_free_bytes: int = 0,
+        account: KeptAccount | None = None,
+        now: Callable[[], Moment] = lambda: NO_MOMENT,
         clock: Callable[[], float] = time.monotonic,
         retry_after_s: float = _RETRY_AFTER_S,
     ) -> None:
         self._outbox = outbox
         self._store = store
         self._on_change = on_change
+        self._keep_free_bytes = keep_free_bytes
+        self._account = account
+        self._now = now
         self._clock = clock
         self._retry_after_s = retry_after_s
         self._tick_s = min(max(spill_after_s / 4, _SHORTEST_TICK_S), _LONGEST_TICK_S)
@@ -81,11 +98,14 @@ class Spiller:
         if self._round is not None:
             await asyncio.wait([self._round])
         await self._work(everything=True)
-        await self._call(self._store.close)
+        account = self._account_bytes()
+        await self._call(lambda: self._store.close(account))
 
     async def _rest(self) -> None:
+        # The broker may be waiting for the acknowledgement of a few readings.
+        tick_s = min(self._tick_s, _SPILLING_TICK_S) if self._outbox.is_spilling else self._tick_s
         try:
-            async with asyncio.timeout(self._tick_s):
+            async with asyncio.timeout(tick_s):
                 await self._wake.wait()
         except TimeoutError:
             pass
@@ -98,39 +118,73 @@ class Spiller:
         """
         try:
             if not self._is_open:
-                self._outbox.opened(await self._call(self._store.open))
-                self._is_open = True
+                self._open_outbox(await self._call(self._store.open))
                 self._on_change()
             while await self._write(everything=everything) or (not everything and await self._read()):
                 self._on_change()
         except StoreCorruptError as error:
             return await self._set_aside(error)
         except StoreError as error:
+            self._outbox.read_failed()
             self._tell_trouble(error)
             return False
         return True
 
+    def _open_outbox(self, summary: StoreSummary) -> None:
+        self._is_open = True
+        self._outbox.opened(summary)
+        if self._account is not None:
+            found = sum(lane.count for lane in summary.lanes)
+            missing = self._account.restore(summary.account.decode("utf-8", "replace"), found)
+            if missing:
+                _log.warning("%d readings that were in %s at the last stop are gone", missing, self._store.path)
+
     async def _write(self, *, everything: bool) -> bool:
         """Write what is due. A disk that is full or read-only must not keep what is on it from being sent."""
-        if self._clock() < self._write_again_at_s and not everything:
+        now_s = self._clock()
+        if not everything and (now_s < self._write_again_at_s or not self._outbox.wants_write(now_s)):
             return False
-        write = self._outbox.take_write(self._clock(), everything=everything)
-        if write is None:
-            return False
+        write: Write | None = None
         try:
-            evicted = await self._call(lambda: self._store.write(write))
+            short_bytes = await self._short_bytes()
+            write = self._outbox.take_write(self._clock(), short_bytes=short_bytes, everything=everything)
+            if short_bytes:
+                self._write_again_at_s = self._clock() + self._retry_after_s
+                self._tell_trouble(
+                    f"the disk of {self._store.path} has less than telemetry.outbox.keep_free_bytes left"
+                )
+            if write is None:
+                return False
+            committed = await self._commit(write)
         except StoreError as error:
-            self._outbox.write_failed(write)
-            if isinstance(error, StoreCorruptError):
-                raise
-            self._write_again_at_s = self._clock() + self._retry_after_s
-            self._tell_trouble(error)
-            if self._outbox.is_store_spent:
-                await self._start_anew()
+            await self._write_failed(write, error)
             return False
-        self._outbox.written(write, evicted, self._clock())
-        self._tell_recovery()
+        self._outbox.written(write, committed, self._clock())
+        if not short_bytes:
+            self._tell_recovery()
         return True
+
+    async def _short_bytes(self) -> int:
+        if not self._keep_free_bytes:
+            return 0
+        return max(0, self._keep_free_bytes - await self._call(self._store.free_bytes))
+
+    async def _commit(self, write: Write) -> Committed:
+        account = self._account_bytes()
+        return await self._call(lambda: self._store.write(write, account))
+
+    async def _write_failed(self, write: Write | None, error: StoreError) -> None:
+        if write is not None:
+            self._outbox.write_failed(write)
+        if isinstance(error, StoreCorruptError):
+            raise error
+        self._write_again_at_s = self._clock() + self._retry_after_s
+        self._tell_trouble(error)
+        if self._outbox.is_store_spent:
+            await self._start_anew()
+
+    def _account_bytes(self) -> bytes:
+        return b"" if self._account is None else self._account.text().encode()
 
     async def _start_anew(self) -> None:
         """Give back what a file takes that holds nothing we need: often it is what the disk is full of."""
@@ -139,11 +193,15 @@ class Spiller:
         self._is_open = False
 
     async def _read(self) -> bool:
+        """Read back what is sent next, and now and then look for what is too old."""
         wanted = self._outbox.take_read()
-        if wanted is None:
-            return False
-        self._outbox.loaded(await self._call(lambda: self._store.read(wanted)), self._clock())
-        return True
+        if wanted is not None:
+            self._outbox.loaded(await self._call(lambda: self._store.read(wanted)), self._clock(), self._now())
+            return True
+        sweep = self._outbox.take_sweep(self._clock())
+        if sweep is not None:
+            self._outbox.swept(await self._call(lambda: self._store.sweep(sweep)), self._clock(), self._now())
+        return sweep is not None
 
     async def _call(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -163,7 +221,7 @@ class Spiller:
         self._on_change()
         return True
 
-    def _tell_trouble(self, error: StoreError) -> None:
+    def _tell_trouble(self, error: StoreError | str) -> None:
         if not self._is_open:
             self._outbox.store_unavailable()
             self._on_change()

@@ -6,178 +6,359 @@ synchronous=FULL makes it durable, because the broker forgets a reading as soon 
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from edged.errors import StoreCorruptError, StoreError
-from edged.telemetry.entries import Evicted, Loaded, Read, StoredReading, StoreSummary, Write, row_bytes
-from edged.telemetry.reading import Reading
+from edged.telemetry import store_file, store_format
+from edged.telemetry.entries import ROW_OVERHEAD_BYTES, Entry
+from edged.telemetry.moments import Moment
+from edged.telemetry.row_runs import Run
+from edged.telemetry.segments import Segments, start_of
+from edged.telemetry.store_format import APPLICATION_ID, FIELDS_PER_LANE, FORMAT, LANES, read_ages
+from edged.telemetry.transactions import (
+    Committed,
+    Evicted,
+    Eviction,
+    LaneSummary,
+    LaneWrite,
+    Loaded,
+    Read,
+    StoredAge,
+    StoredReading,
+    StoreSummary,
+    Sweep,
+    Swept,
+    Write,
+)
 
-FORMAT = 1
-_APPLICATION_ID = 0x65644762
 _CORRUPT_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT})
+_PAGE_BYTES = 1024
+"""Small pages make small commits: each writes the page it begins on and a few for the books once more."""
+_CHECKPOINT_PAGES = 900
+"""Less than a megabyte, so that the WAL soon stays as long as it is: a file that grows costs the disk's own journal."""
+_WORTH_SHRINKING_BYTES = 1024 * 1024
 _WAL_LIMIT_BYTES = 1024 * 1024
 _LOCK_TIMEOUT_S = 0.5
-# Totals are kept in a row of their own, changed in the same transaction: counting would read the whole file at start.
-_SCHEMA = """
-BEGIN IMMEDIATE;
-CREATE TABLE readings (row INTEGER PRIMARY KEY, id TEXT NOT NULL, channel TEXT NOT NULL, body TEXT NOT NULL);
-CREATE TABLE totals (count INTEGER NOT NULL, bytes INTEGER NOT NULL);
-INSERT INTO totals VALUES (0, 0);
-COMMIT;
-"""
+_MIN_SEGMENT_BYTES = 64 * 1024
+_MAX_SEGMENT_BYTES = 4 * 1024 * 1024
 
 
 class Store:
     """One open outbox file. Raises StoreError (try again) or StoreCorruptError (set the file aside)."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, max_bytes: int = 256 * 1024 * 1024) -> None:
         self.path = path
         self._db: sqlite3.Connection | None = None
+        self._is_suspect = False
+        self._file_id = 0
+        self._identity: tuple[int, int] | None = None
+        self._doubted: set[str] = set()
+        self._aside = "corrupt"
+        self._boots: dict[str, int] = {}
+        self._account = b""
+        segment_bytes = min(max(max_bytes // 32, _MIN_SEGMENT_BYTES), _MAX_SEGMENT_BYTES)
+        self._segments = tuple(Segments(lane, segment_bytes) for lane in LANES)
 
     def open(self) -> StoreSummary:
         """Open or create the file and return what it holds."""
-        self.close()
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"the folder of {self.path} cannot be made: {error.strerror}") from error
-        try:
-            with _typed_errors(self.path):
-                return self._open()
-        except StoreError:
+        self._aside = "corrupt"
+        with suppress(StoreError):
             self.close()
+        self._is_suspect = False
+        store_file.make_folder(self.path)
+        try:
+            with self._typed_errors():
+                return self._summary(self._connect())
+        except StoreError:
+            with suppress(StoreError):
+                self.close()
             raise
 
-    def _open(self) -> StoreSummary:
+    def _connect(self) -> sqlite3.Connection:
         db = self._db = sqlite3.connect(
             self.path, isolation_level=None, timeout=_LOCK_TIMEOUT_S, check_same_thread=False
         )
-        db.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        db.text_factory = bytes
         # Held for life: a second daemon on the same file is told that it is locked instead of mixing its rows in.
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         (version,) = db.execute("PRAGMA user_version").fetchone()
         (owner,) = db.execute("PRAGMA application_id").fetchone()
         (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if owner != _APPLICATION_ID and tables:
+        if owner != APPLICATION_ID and tables:
             raise StoreError(f"{self.path} belongs to another program; set telemetry.outbox.path to another file")
-        if tables and version != FORMAT:
-            raise StoreCorruptError(f"{self.path} has format {version}, this version of edged writes {FORMAT}")
+        statements = self._statements(version) if tables else store_format.new_file()
         if not tables:
+            db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {FORMAT}")
-            db.executescript(_SCHEMA)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
+        # Debian builds SQLite so that it overwrites what is deleted: as many writes again.
+        db.execute("PRAGMA secure_delete = OFF")
         db.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
-        count, total_bytes = db.execute("SELECT count, bytes FROM totals UNION ALL SELECT 0, 0").fetchone()
-        (last_row,) = db.execute("SELECT coalesce(max(row), 0) FROM readings").fetchone()
-        return StoreSummary(count, total_bytes, last_row)
+        db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        if statements:
+            _run(db, statements)
+        self._identity = store_file.identity(self.path)
+        return db
 
-    def close(self) -> None:
-        """Close the file; what was committed stays."""
-        if self._db is not None:
-            db, self._db = self._db, None
-            with _typed_errors(self.path):
+    def _statements(self, version: int) -> list[str]:
+        if version == FORMAT:
+            return []
+        statements = store_format.migration(version)
+        if statements is None:
+            self._aside = f"format-{version}"
+            raise StoreCorruptError(f"{self.path} has format {version}, this version of edged writes {FORMAT}")
+        return statements
+
+    def _summary(self, db: sqlite3.Connection) -> StoreSummary:
+        """Read what is to be known of the file; what was known of it is forgotten."""
+        self._boots = {_text(name): boot for boot, name in db.execute("SELECT boot, id FROM boots")}
+        names = (_text(name) for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'"))
+        tables = [found for name in names if (found := start_of(name)) is not None]
+        *fields, account, self._file_id = db.execute(store_format.READ_STATE).fetchone()
+        lanes = []
+        for segments in self._segments:
+            at = segments.lane * FIELDS_PER_LANE
+            count, total_bytes, own_keeps, first_row, done = fields[at : at + FIELDS_PER_LANE]
+            segments.restore([start for lane, start in tables if lane == segments.lane], first_row, _text(done))
+            last_row = segments.last_known_row
+            for start in segments.starts[-1:]:
+                last_row = max(last_row, start, *db.execute(store_format.last_row(segments.table(start))).fetchone())
+            lanes.append(LaneSummary(count, total_bytes, last_row, bool(own_keeps)))
+        self._account = account if isinstance(account, bytes) else b""
+        return StoreSummary(tuple(lanes), self._account)
+
+    def close(self, account: bytes | None = None) -> None:
+        """Close the file; what was committed stays. The account is written down if it has changed."""
+        if self._db is None:
+            return
+        with self._typed_errors():
+            try:
+                if account is not None and account != self._account and not self._is_suspect:
+                    self._db.execute("UPDATE state SET account = ?", (account,))
+            finally:
+                db, self._db = self._db, None
                 db.close()
 
     def set_aside(self) -> Path:
-        """Rename the damaged file, so that a new one can be started; only the newest such file is kept."""
-        aside = self.path.with_name(f"{self.path.name}.corrupt-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")
-        try:
-            for old in self.path.parent.glob(f"{self.path.name}.corrupt-*"):
-                old.unlink()
-            if self.path.exists():
-                self.path.rename(aside)
-        except OSError as error:
-            # It stays open, and shows again that it is damaged until it can be renamed.
-            raise StoreError(f"{self.path} is damaged and cannot be set aside: {error.strerror}") from error
+        """Rename the file, so that a new one can be started. Of damaged ones only the newest is kept."""
+        # It stays open where that fails, and shows again that it is damaged until it can be renamed.
+        aside = store_file.set_aside(self.path, self._aside)
         self.remove()
         return aside
 
     def remove(self) -> None:
         """Delete the file. That works on a disk so full that not even rows can be deleted."""
-        try:
-            for suffix in ("", "-wal", "-shm"):
-                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-        except OSError as error:
-            raise StoreError(f"{self.path} cannot be removed: {error.strerror}") from error
+        store_file.remove(self.path)
         with suppress(StoreError):  # A damaged file may not even close.
             self.close()
 
-    def write(self, write: Write) -> Evicted:
-        """Commit one transaction."""
-        with _typed_errors(self.path), _transaction(self._open_db()) as db:
-            evicted = self._evict(db, write.evict_after_row, write.evict_bytes)
-            db.executemany(
-                "INSERT INTO readings VALUES (?, ?, ?, ?)",
-                ((row, entry.reading.id, entry.reading.channel, entry.reading.body) for row, entry in write.appends),
-            )
-            gone = db.executemany("DELETE FROM readings WHERE row = ?", ((row,) for row in write.deletes)).rowcount
-            count = len(write.appends) - max(0, gone) - evicted.count
-            added = sum(entry.row_bytes for _row, entry in write.appends)
-            freed = sum(write.deletes.values()) + evicted.total_bytes
-            db.execute("UPDATE totals SET count = max(0, count + ?), bytes = max(0, bytes + ?)", (count, added - freed))
-        if write.deletes or evicted.count:
-            with _typed_errors(self.path):
+    def free_bytes(self) -> int:
+        """Return what the disk has left for us."""
+        return store_file.free_bytes(self.path)
+
+    def write(self, write: Write, account: bytes = b"") -> Committed:
+        """Commit one transaction, and the account with it."""
+        before_bytes = store_file.written_bytes()
+        with self._typed_errors("writing"):
+            db = self._open_db()
+            try:
+                with _transaction(db):
+                    evicted = {part.lane: self._write_lane(db, part) for part in write.lanes}
+                    self._write_state(db, write.lanes, evicted, account)
+            except sqlite3.Error:
+                if not db.in_transaction:
+                    self._summary(db)
+                raise
+            self._account = account
+            if not any(part.total_count - evicted[part.lane].count for part in write.lanes):
+                self._start_over(account)
+            elif write.shrinks:
                 # Each step frees one page, and `execute` takes one step only.
-                self._open_db().executescript("PRAGMA incremental_vacuum")
+                db.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE)")
+        return Committed(evicted, store_file.written_bytes() - before_bytes)
+
+    def _start_over(self, account: bytes) -> None:
+        """Replace a large file with nothing in it: to shrink it would cost as much as to fill it again."""
+        try:
+            if self.path.stat().st_size >= _WORTH_SHRINKING_BYTES:
+                self.remove()
+                db = self._connect()
+                self._summary(db)
+                db.execute("UPDATE state SET account = ?", (account,))
+        except (OSError, StoreError, sqlite3.Error):
+            # What was written is committed. The next call finds that there is no file.
+            self._is_suspect = True
+
+    def _write_lane(self, db: sqlite3.Connection, part: LaneWrite) -> Evicted:
+        segments = self._segments[part.lane]
+        evicted = Evicted()
+        runs = list(part.deletes)
+        if part.eviction is not None:
+            evicted, evicted_runs = self._evict(db, segments, part.eviction)
+            runs += evicted_runs
+        segments.finish(runs, part.first_row)
+        is_empty = part.total_count - evicted.count <= len(part.appends)
+        for start in segments.pop_finished(all_of_them=is_empty):
+            db.execute(f"DROP TABLE {segments.table(start)}")
+        for run in segments.pop_runs_to_delete():
+            for start, after_row, until_row in segments.between(run.first - 1, run.last):
+                db.execute(store_format.delete(segments.table(start)), (after_row + 1, until_row))
+        if part.appends:
+            size_bytes = sum(entry.row_bytes for entry in part.appends)
+            start, is_new = segments.for_append(part.appends[0].row, size_bytes)
+            if is_new:
+                db.execute(store_format.create(segments.table(start)))
+            db.executemany(store_format.insert(segments.table(start)), self._values(db, part.appends))
         return evicted
 
+    def _evict(self, db: sqlite3.Connection, segments: Segments, eviction: Eviction) -> tuple[Evicted, list[Run]]:
+        """Return what goes for lack of room, and which rows these are."""
+        count = total_bytes = last_row = 0
+        with closing(self._rows(db, segments, eviction.after_row, eviction.until_row, read_ages)) as rows:
+            for row, size_bytes, *_age in rows:
+                if row in eviction.spared:
+                    continue
+                count += 1
+                total_bytes += size_bytes + ROW_OVERHEAD_BYTES
+                last_row = row
+                if total_bytes >= eviction.wanted_bytes:
+                    break
+        runs = []
+        first = eviction.after_row + 1
+        for row in (*sorted(row for row in eviction.spared if first <= row <= last_row), last_row + 1):
+            if first < row:
+                runs.append(Run(first, row - 1, 0))
+            first = row + 1
+        return Evicted(count, total_bytes, last_row), runs
+
+    def _rows(
+        self,
+        db: sqlite3.Connection,
+        segments: Segments,
+        after_row: int,
+        until_row: int,
+        statement: Callable[[str], str],
+    ) -> Generator[tuple[Any, ...], None, None]:
+        for start, after, until in segments.between(after_row, until_row):
+            with closing(db.execute(statement(segments.table(start)), (after, until))) as found:
+                for values in found:
+                    if not segments.is_done(values[0]):
+                        yield values
+
+    def _values(self, db: sqlite3.Connection, entries: Sequence[Entry]) -> Iterator[tuple[Any, ...]]:
+        for entry in entries:
+            name = entry.reading.taken.boot
+            boot = self._boots.get(name) if name else None
+            if name and boot is None:
+                boot = self._boots[name] = max(self._boots.values(), default=0) + 1
+                db.execute("INSERT OR REPLACE INTO boots VALUES (?, ?)", (boot, name))
+            yield store_format.row_values(entry.row, entry.reading, boot)
+
+    def _write_state(
+        self, db: sqlite3.Connection, parts: Sequence[LaneWrite], evicted: dict[int, Evicted], account: bytes
+    ) -> None:
+        fields: list[Any] = []
+        for part, segments in zip(parts, self._segments, strict=True):
+            gone = evicted[part.lane]
+            fields += part.total_count - gone.count, part.total_bytes - gone.total_bytes, part.has_own_keeps
+            fields += segments.first_row, segments.done_text
+        db.execute(store_format.WRITE_STATE, (*fields, account))
+
     def read(self, wanted: Read) -> Loaded:
-        """Return the oldest rows after a row, up to a count and about a size."""
+        """Return the oldest rows between two others, up to a count and about a size."""
         rows: list[StoredReading] = []
         damaged: dict[int, int] = {}
+        moments: dict[tuple[Any, ...], Moment] = {}
         left_bytes = wanted.max_bytes
-        with _typed_errors(self.path):
-            found = self._open_db().execute(
-                "SELECT row, id, channel, body FROM readings WHERE row > ? ORDER BY row LIMIT ?",
-                (wanted.after_row, wanted.max_count),
-            )
-            for row, reading_id, channel, body in found:
-                reading = Reading(reading_id, channel, body, len(str(body).encode("utf-8", "replace")))
-                if _is_whole(reading):
-                    rows.append(StoredReading(row, reading))
-                else:
-                    damaged[row] = row_bytes(reading)
-                left_bytes -= reading.size_bytes
-                if left_bytes <= 0:
-                    break
-        return Loaded(tuple(rows), damaged)
+        with self._typed_errors("reading"):
+            db = self._open_db()
+            boots = {boot: name for name, boot in self._boots.items()}
+            segments = self._segments[wanted.lane]
+            with closing(self._rows(db, segments, wanted.after_row, wanted.until_row, store_format.read)) as found:
+                for values in islice(found, wanted.max_count):
+                    reading = store_format.reading_of(wanted.lane, values, boots, moments)
+                    size_bytes = reading.size_bytes if reading is not None else _size_of(values[3])
+                    if reading is not None:
+                        rows.append(StoredReading(values[0], reading))
+                    else:
+                        damaged[values[0]] = size_bytes + ROW_OVERHEAD_BYTES
+                    left_bytes -= size_bytes
+                    if left_bytes <= 0:
+                        break
+        return Loaded(wanted.lane, tuple(rows), damaged)
 
-    def _evict(self, db: sqlite3.Connection, after_row: int, wanted_bytes: int) -> Evicted:
-        if wanted_bytes <= 0:
-            return Evicted()
-        count = total_bytes = last_row = 0
-        rows = db.execute(
-            "SELECT row, id, channel, length(CAST(body AS BLOB)) FROM readings WHERE row > ? ORDER BY row", (after_row,)
+    def sweep(self, wanted: Sweep) -> Swept:
+        """Return how old rows are."""
+        with self._typed_errors("reading"):
+            db = self._open_db()
+            boots = {boot: name for name, boot in self._boots.items()}
+            segments = self._segments[wanted.lane]
+            with closing(self._rows(db, segments, wanted.after_row, wanted.until_row, read_ages)) as rows:
+                found = list(islice(rows, wanted.max_count))
+        ages = tuple(
+            StoredAge(
+                row,
+                (size_bytes or 0) + ROW_OVERHEAD_BYTES,
+                store_format.keep_of(keep_s),
+                store_format.moment_of(boot, uptime_ms, wall_ms, is_set, boots),
+            )
+            for row, size_bytes, keep_s, boot, uptime_ms, wall_ms, is_set in found
         )
-        for row, reading_id, channel, size_bytes in rows:
-            count += 1
-            total_bytes += row_bytes(Reading(reading_id, channel, "", size_bytes))
-            last_row = row
-            if total_bytes >= wanted_bytes:
-                break
-        rows.close()
-        db.execute("DELETE FROM readings WHERE row > ? AND row <= ?", (after_row, last_row))
-        return Evicted(count, total_bytes, last_row)
+        return Swept(wanted.lane, ages)
 
     def _open_db(self) -> sqlite3.Connection:
+        # SQLite would go on with a file that has no name any more.
+        if self._is_suspect or (self._db is not None and store_file.identity(self.path) != self._identity):
+            self._reopen()
         if self._db is None:
             raise StoreError(f"{self.path} is not open")
         return self._db
 
+    def _reopen(self) -> None:
+        """Begin again with the same file, if it is the same."""
+        with suppress(StoreError):
+            self.close()
+        store_file.must_exist(self.path)
+        known_id = self._file_id
+        self._summary(self._connect())
+        if self._file_id != known_id:
+            raise StoreCorruptError(f"{self.path} was replaced by another file")
+        self._is_suspect = False
+
+    @contextmanager
+    def _typed_errors(self, doing: str = "") -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", 0)
+            # A dying disk makes a file look damaged that is not: with a new connection it has to look so once more.
+            if code & 0xFF in _CORRUPT_CODES and (not doing or doing in self._doubted):
+                raise StoreCorruptError(f"{self.path} is damaged ({error})") from error
+            if code & 0xFF in _CORRUPT_CODES:
+                self._doubted.add(doing)
+            # After trouble with the disk a connection may never work again, or only for reading.
+            self._is_suspect = self._is_suspect or (self._db is not None and code & 0xFF != sqlite3.SQLITE_FULL)
+            raise StoreError(f"{self.path} cannot be used: {error}") from error
+        self._doubted.discard(doing)
+
+
+def _run(db: sqlite3.Connection, statements: Sequence[str]) -> None:
+    with _transaction(db):
+        for statement in statements:
+            db.execute(statement)
+
 
 @contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
     db.execute("BEGIN IMMEDIATE")
     try:
-        yield db
+        yield
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
@@ -185,22 +366,9 @@ def _transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raise
 
 
-@contextmanager
-def _typed_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0)
-        if code & 0xFF in _CORRUPT_CODES or code == sqlite3.SQLITE_READONLY_DBMOVED:
-            raise StoreCorruptError(f"{path} is damaged ({error})") from error
-        raise StoreError(f"{path} cannot be used: {error}") from error
+def _text(raw: Any) -> str:
+    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
 
 
-def _is_whole(reading: Reading) -> bool:
-    texts: Iterable[object] = (reading.id, reading.channel, reading.body)
-    if not all(isinstance(text, str) for text in texts):
-        return False
-    try:
-        return isinstance(json.loads(reading.body), dict)
-    except (ValueError, RecursionError):
-        return False
+def _size_of(value: Any) -> int:
+    return len(value) if isinstance(value, bytes) else 0

@@ -13,6 +13,7 @@ from edged.settings import TelemetrySettings
 from edged.supervise import Report, keep_running
 from edged.telemetry import pipeline
 from edged.telemetry.clock import Clock
+from edged.telemetry.commit_times import UNACKED_LIMIT
 from edged.telemetry.entries import TelemetryStats
 from edged.telemetry.forward import Forwarder
 from edged.telemetry.gate import make_gate
@@ -64,6 +65,7 @@ class Telemetry:
         report: Report | None = None,
         pause: Callable[[], None] = lambda: None,
         resume: Callable[[], None] = lambda: None,
+        unacked_limit: int = UNACKED_LIMIT,
         pace: Pace | None = None,
         delays: Callable[[], Iterator[float]] = backoff.delays,
         own_topics: Sequence[str] = (),
@@ -86,10 +88,16 @@ class Telemetry:
         self._memory = Memory(gateway, runtime_dir)
         self.session_lost = self._memory.session_lost
         self.connecting = self._memory.connecting
-        self._outbox = Outbox(settings.outbox)
+        self._outbox = Outbox(settings.outbox, unacked_limit)
         path = Path(settings.outbox.path) if settings.outbox.path else state_dir / STORE_NAME
         self._spiller = Spiller(
-            self._outbox, Store(path), spill_after_s=settings.outbox.spill_after_s, on_change=self._changed
+            self._outbox,
+            Store(path, max_bytes=settings.outbox.max_bytes),
+            spill_after_s=settings.outbox.spill_after_s,
+            keep_free_bytes=settings.outbox.keep_free_bytes,
+            on_change=self._changed,
+            account=self._memory.account,
+            now=self._clock.now,
         )
         self._gate = make_gate(settings, self._memory.account.memo, pace=pace)
         self._forwarder = Forwarder(self._outbox, gateway, self._gate, on_progress=self._changed, now=self._clock.now)
@@ -150,6 +158,7 @@ class Telemetry:
         return {
             **self._pipeline.figures(),
             "clock": "set" if now.is_set else "unset",
+            "outbox": self._outbox.stats(time.monotonic()).outbox_figures(),
             "uplink": self._forwarder.figures(),
             "budget": self._gate.budget.figures(now),
         }
@@ -168,7 +177,7 @@ class Telemetry:
 
     def _changed(self) -> None:
         self._memory.note(self._outbox.stats())
-        self._memory.account.remember(self._gate.budget.state())
+        self._memory.remember(self._gate.budget)
         self._forwarder.wake()
         if self._outbox.wants_disk:
             self._spiller.wake()
@@ -193,4 +202,4 @@ class Telemetry:
         level = logging.WARNING if known not in self._warned and len(self._warned) < _MAX_WARNED else logging.DEBUG
         if len(self._warned) < _MAX_WARNED:
             self._warned.add(known)
-        _log.log(level, "message dropped: %s", error)
+        _log.log(level, "message dropped: %s", error, exc_info=error.__cause__)

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from edged.app import cameras_by_channel, serve
+from edged.app import serve
 from edged.demo_sensors import SensorMessage
 from edged.settings import (
     CameraSettings,
@@ -178,32 +178,9 @@ async def test_a_gateway_with_nothing_to_do_says_so(manager, caplog, tmp_path):
     assert "nothing to do: the settings have neither cameras nor telemetry.routes" in caplog.text
 
 
-def test_cameras_are_grouped_by_channel():
-    settings = Settings(
-        hub=HubLinkSettings(channel="farm"), cameras=(camera("a"), camera("b", "barn"), camera("c", "farm"))
-    )
-    groups = cameras_by_channel(settings)
-    assert {channel: [one.name for one in found] for channel, found in groups.items()} == {
-        "farm": ["a", "c"],
-        "barn": ["b"],
-    }
-
-
 # The process: signals and exit codes.
 
-RUN = "from edged.app import run, run_until_signal\nfrom edged.settings import Settings\n"
-HANGS = (
-    RUN
-    + """
-import asyncio, sys
-async def main(stop):
-    print("up", flush=True)
-    await stop.wait()
-    print("stopping", flush=True)
-    await asyncio.Event().wait()
-sys.exit(run_until_signal(main, on_abort=lambda: print("aborted", flush=True)))
-"""
-)
+RUN = "from edged.app import run\nfrom edged.settings import Settings\n"
 
 
 @pytest.fixture
@@ -239,17 +216,6 @@ def test_a_signal_ends_the_gateway_well(process, number):
     assert "Traceback" not in rest
 
 
-def test_a_second_interrupt_ends_the_process_at_once(process):
-    child = process(HANGS)
-    assert child.stdout.readline() == "up\n"
-    child.send_signal(signal.SIGINT)
-    assert child.stdout.readline() == "stopping\n"
-    child.send_signal(signal.SIGINT)
-    out, _ = child.communicate(timeout=20)
-    assert out == "aborted\n"
-    assert child.returncode == 130
-
-
 def test_a_state_directory_that_cannot_be_made_is_one_sentence(process, tmp_path):
     (tmp_path / "file").touch()
     place = json.dumps(str(tmp_path / "file" / "state"))
@@ -259,3 +225,28 @@ def test_a_state_directory_that_cannot_be_made_is_one_sentence(process, tmp_path
     assert child.returncode == 1
     assert "cannot be made (Not a directory); set STATE_DIRECTORY" in err
     assert err.count("\n") == 1
+
+
+def test_a_second_gateway_does_not_take_the_state_of_the_first(process):
+    code = "from edged import log\nlog.configure()\n" + RUN + "raise SystemExit(run(Settings()))"
+    first = process(code)
+    assert "ready: gateway" in first.stderr.readline()
+    second = process(code)
+    _, err = second.communicate(timeout=20)
+    assert second.returncode == 1
+    assert "another gateway uses the state directory" in err
+    assert err.count("\n") == 1
+    first.kill()
+    first.wait()
+    third = process(code)
+    assert "ready: gateway" in third.stderr.readline()
+
+
+async def test_the_line_of_the_service_manager_has_the_account(manager, tmp_path, monkeypatch):
+    monkeypatch.setattr("edged.app._STATUS_LINE_S", 0.05)
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(serve(TELEMETRY, stop, state_dir=tmp_path, open_door=FakeDoor))
+        said = await until(manager, "telemetry lost")
+        stop.set()
+    assert "READY=1" in said

@@ -15,6 +15,7 @@ from edged.settings import (
     Secret,
     SenderSettings,
     Settings,
+    SiteSettings,
     TelemetrySettings,
     secrets_in,
 )
@@ -81,6 +82,13 @@ def test_metadata_of_a_camera_becomes_json():
             "schema_file",
         ),
         (Settings(commands=CommandSettings(rules=(CommandRuleSettings(topics=("a",), sender=ANYONE),))), "hub.key"),
+        (
+            Settings(
+                hub=HubLinkSettings(key=Secret("pk_live_1"), channel="x" * 250),
+                commands=CommandSettings(rules=(CommandRuleSettings(topics=("a",), sender=ANYONE),)),
+            ),
+            "commands.channels",
+        ),
         (Settings(telemetry=TelemetrySettings(routes=(RouteSettings(topic="a"),))), "hub.key"),
         (Settings(cameras=(CameraSettings(name="a", source=Secret("test:")),)), "hub.key"),
     ],
@@ -183,3 +191,9 @@ def test_a_rule_that_lets_everybody_do_everything_is_unwise():
 
 def _camera() -> CameraSettings:
     return CameraSettings(name="yard", source=Secret("test:"))
+
+
+def test_home_assistant_is_not_told_of_what_is_never_published():
+    faults = list(SiteSettings(state="never", homeassistant=True).cross_faults())
+    assert [key for key, _ in faults] == ["homeassistant"]
+    assert not list(SiteSettings(homeassistant=True).cross_faults())

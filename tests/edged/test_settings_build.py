@@ -71,7 +71,7 @@ telemetry:
     assert settings.cameras[0].metadata == {"role": "yard", "floor": 2, "tags": ["a", "b"], "more": {"x": None}}
     assert isinstance(settings.cameras[0].source, Secret)
     assert [route.topic for route in settings.telemetry.routes] == ["greenhouse/#", "barn/+/temp"]
-    assert settings.telemetry.outbox.window == 256
+    assert settings.telemetry.outbox.max_age_s == 7 * 86400
 
 
 def test_every_fault_is_found_in_one_pass():

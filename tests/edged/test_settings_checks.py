@@ -243,3 +243,38 @@ def test_controls_of_libcamera_are_options_that_change_the_picture(control: str,
 def test_controls_of_a_local_camera_are_whole_numbers() -> None:
     assert checks.control_fault("brightness", 3, kinds=("v4l2", "")) == ""
     assert "whole number" in checks.control_fault("brightness", 0.5, kinds=("v4l2", ""))
+
+
+@pytest.mark.parametrize("topic", ["edged", "site/{gateway}/edge", "a b/c", "ä/ö", "x" * 1024])
+def test_a_topic_that_can_be_published_to_is_good(topic):
+    assert checks.site_topic_fault(topic) == ""
+
+
+@pytest.mark.parametrize(
+    ("topic", "fault"),
+    [("", "no empty level"), ("/a", "no empty level"), ("a//b", "no empty level"), ("a/+", "no '+' and '#'"),
+     ("a/#", "no '+' and '#'"), ("$SYS/a", "does not begin with '$'"), ("a\x00", "no control characters"),
+     ("x" * 1025, "at most 1024 bytes"), ("{name}/x", "only {gateway} is filled in"), ("a}", "only {gateway}")],
+)  # fmt: skip
+def test_a_topic_that_cannot_be_published_to_says_why(topic, fault):
+    assert fault in checks.site_topic_fault(topic)
+
+
+@pytest.mark.parametrize("address", ["", "127.0.0.1:9555", "localhost:80", "[::1]:9555"])
+def test_an_address_of_this_machine_may_be_listened_on(address):
+    assert checks.loopback_listen_fault(address) == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "fault"),
+    [("9555", "not an address"), ("127.0.0.1", "not an address"), ("127.0.0.1:0", "not an address"),
+     ("127.0.0.1:99999", "not an address"), ("a@127.0.0.1:1", "not an address"), ("127.0.0.1:1/x", "not an address"),
+     ("http://127.0.0.1:1", "not an address"), ("0.0.0.0:9555", "this machine only"), ("pi:9555", "this machine only")],
+)  # fmt: skip
+def test_any_other_address_says_why_not(address, fault):
+    assert fault in checks.loopback_listen_fault(address)
+
+
+@pytest.mark.parametrize(("path", "is_good"), [("", True), ("/run/x.sock", True), ("x.sock", False), ("/run/", False)])
+def test_a_socket_is_named_by_its_whole_path(path, is_good):
+    assert (checks.socket_path_fault(path) == "") is is_good

@@ -50,5 +50,7 @@ async def account_faults(site: Site, *, dropped: int = 0) -> list[str]:
     heard = site.judge.ids + len({reading["id"] for reading in site.far_end.others})
     # What was sent again because its answer was lost may have been counted again, never left out.
     if not heard <= delivered <= heard + site.judge.verdict().repeated:
-        faults.append(f"delivered {delivered}, but {heard} readings were heard, {site.judge.verdict().repeated} repeats")
+        faults.append(
+            f"delivered {delivered}, but {heard} readings were heard, {site.judge.verdict().repeated} repeats"
+        )
     return faults

@@ -6,8 +6,9 @@ import asyncio
 import time
 from pathlib import Path
 
-from tests.faults.account import account_faults
+from tests.faults.account import account_faults, ask
 from tests.faults.judge import percentile
+from tests.faults.link import Weather
 from tests.faults.outcome import Outcome, outcome
 from tests.faults.site import TOPICS, Site
 
@@ -15,6 +16,7 @@ _LIVE_TOPICS = ("live/a", "live/b")
 _GROWTH_MB = 20.0
 _LIVE_P95_S = 2.0
 _MORE_BACKLOG = 100
+_ASK_EVERY_S = 0.5
 
 
 async def backlog(
@@ -32,14 +34,16 @@ async def backlog(
         begin_s = time.monotonic()
         await site.sensors.count(TOPICS, messages)
         await site.sensors.answered()
+        # What still waits at the broker is not the gateway's backlog.
+        while (await ask(site))["account"]["waiting"] < messages:
+            await asyncio.sleep(_ASK_EVERY_S)
         filled_s = time.monotonic() - begin_s
         await site.terminate_gateway()
         await site.start_gateway()
-        site.uplink.weather = site.uplink.weather.__class__(bytes_per_s=bytes_per_s)
+        site.uplink.weather = Weather(bytes_per_s=bytes_per_s)
         drained = site.judge.arrived
         begin_s = time.monotonic()
         await site.uplink.accept()
-        live_from = len(site.judge.live_latencies_s)
         live_s: list[float] = []
         site.far_end.on_reading = lambda reading: (
             live_s.append(time.monotonic() - site.ledger.sent_at_s((reading["topic"], reading["value"])))
@@ -48,12 +52,11 @@ async def backlog(
         )
         # Nothing can be current before the gateway is back.
         await site.arrived(drained + 1)
+        site.forget_peak()
         live = asyncio.create_task(_live(site, live_per_s))
-        peak_mb = 0.0
         while messages - (site.judge.arrived - drained) > _MORE_BACKLOG:
             heard = site.judge.arrived
             await site.arrived(heard + 1)
-            peak_mb = max(peak_mb, site.memory_mb())
         live.cancel()
         drained_s = time.monotonic() - begin_s
         verdict = await site.settle()
@@ -71,10 +74,8 @@ async def backlog(
             "live": len(live_s),
             "grown_mb": round(grown_mb, 1),
             "marked": verdict.marked,
-            "live_from": live_from,
-            "peak_mb": round(peak_mb, 1),
         }
-        return outcome(verdict, site.memory_mb(), *faults, *await account_faults(site), **seen)
+        return outcome(site, verdict, *faults, *await account_faults(site), **seen)
 
 
 async def _live(site: Site, per_s: int) -> None:

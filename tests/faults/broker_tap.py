@@ -56,7 +56,7 @@ class BrokerTap:
         self._is_v5: dict[int, bool] = {}
         self._names: dict[tuple[int, int], Name] = {}
 
-    def see(self, connection: int, to_server: bool, data: bytes) -> None:  # noqa: FBT001 - a Tap
+    def see(self, connection: int, to_server: bool, data: bytes) -> None:
         """Take bytes that pass."""
         for kind, flags, body in self._streams.setdefault((connection, to_server), Packets()).feed(data):
             if to_server and kind == _CONNECT:

@@ -48,7 +48,7 @@ class Stamps:
 
 
 async def clock_turned(folder: Path, *, per_s: int = 200, around_s: float = 1.5, is_online: bool = True) -> Outcome:
-    """The clock goes an hour back and forth. Nothing is lost, ended or held up, and stamps show what the clock shows."""
+    """The clock goes an hour back and forth. Nothing is lost, ended or held up; stamps show what the clock shows."""
     turn(folder, 0.0)
     launcher = (sys.executable, "-m", "tests.faults.false_clock", str(folder))
     telemetry = {"clock": "trusted", "outbox": {"spill_after_s": 0.5}}
@@ -75,7 +75,7 @@ async def clock_turned(folder: Path, *, per_s: int = 200, around_s: float = 1.5,
         each = count // len(TOPICS)
         for turn_number, offset_s in enumerate((0.0, -_HOUR_S, _HOUR_S, 0.0)):
             faults.append(stamps.wrong(each * turn_number, each * (turn_number + 1), offset_s))
-        return outcome(verdict, site.memory_mb(), *faults, *await account_faults(site))
+        return outcome(site, verdict, *faults, *await account_faults(site))
 
 
 async def boot_in_1970(folder: Path, *, per_s: int = 200, around_s: float = 1.5) -> Outcome:
@@ -90,7 +90,9 @@ async def boot_in_1970(folder: Path, *, per_s: int = 200, around_s: float = 1.5)
         each = count // len(TOPICS)
         await site.sensors.count(TOPICS, count, per_s=per_s)
         await site.all_arrived()
-        early = [reading for reading in stamps.found.values() if "time_ms" in reading or reading.get("clock") != "unset"]
+        early = [
+            reading for reading in stamps.found.values() if "time_ms" in reading or reading.get("clock") != "unset"
+        ]
         unsaid = f"{len(early)} readings hide that the clock is not set: {early[0]}" if early else ""
         await site.uplink.refuse()
         # These wait, in memory and on disk and through a restart, until the clock is set.
@@ -103,4 +105,4 @@ async def boot_in_1970(folder: Path, *, per_s: int = 200, around_s: float = 1.5)
         await site.uplink.accept()
         verdict = await site.settle()
         faults = [unsaid, stamps.wrong(each, 4 * each, 0.0)]
-        return outcome(verdict, site.memory_mb(), *faults, *await account_faults(site))
+        return outcome(site, verdict, *faults, *await account_faults(site))

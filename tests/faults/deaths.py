@@ -50,7 +50,7 @@ async def killed(
         verdict = await site.settle()
         slow = f"a start took {start_s:.1f} s" if start_s > _START_WITHIN_S else ""
         faults = (slow, *await account_faults(site))
-        return outcome(verdict, site.memory_mb(), *faults, kills=times + 1, start_s=round(start_s, 2))
+        return outcome(site, verdict, *faults, kills=times + 1, start_s=round(start_s, 2))
 
 
 async def terminated(folder: Path, *, times: int = 4, per_s: int = 1000, is_online: bool = True) -> Outcome:
@@ -70,7 +70,7 @@ async def terminated(folder: Path, *, times: int = 4, per_s: int = 1000, is_onli
         await site.uplink.accept()
         verdict = await site.settle()
         again = f"{verdict.repeated} repeats after an orderly end" if is_online and verdict.repeated else ""
-        return outcome(verdict, site.memory_mb(), again, *await account_faults(site))
+        return outcome(site, verdict, again, *await account_faults(site))
 
 
 async def broker_killed(folder: Path, *, times: int = 2, per_s: int = 100, around_s: float = 1.5) -> Outcome:
@@ -89,7 +89,7 @@ async def broker_killed(folder: Path, *, times: int = 2, per_s: int = 100, aroun
         done.set()
         await flow
         verdict = await site.settle()
-        return outcome(verdict, site.memory_mb(), *await account_faults(site), lost_by_broker=verdict.lost_by_broker)
+        return outcome(site, verdict, *await account_faults(site), lost_by_broker=verdict.lost_by_broker)
 
 
 async def broker_line_broken(folder: Path, *, times: int = 4, per_s: int = 500, around_s: float = 0.7) -> Outcome:
@@ -107,7 +107,7 @@ async def broker_line_broken(folder: Path, *, times: int = 4, per_s: int = 500, 
         done.set()
         await flow
         verdict = await site.settle()
-        return outcome(verdict, site.memory_mb(), *await account_faults(site))
+        return outcome(site, verdict, *await account_faults(site))
 
 
 async def _flow_until(site: Site, done: asyncio.Event, per_s: int) -> None:

@@ -1,7 +1,7 @@
 """The far end: one who subscribes to the channel at the hub and tells the judge of every reading. No SDK of ours.
 
-It has a line of its own to the hub, past the bad link. A channel has no memory: what the hub takes while nobody listens is
-heard by nobody, so whoever kills the hub waits for `listens` before the gateway may come back.
+It has a line of its own to the hub, past the bad link. A channel has no memory: what the hub takes while nobody listens
+is heard by nobody, so whoever kills the hub waits for `listens` before the gateway may come back.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ class FarEnd:
         while True:
             with suppress(OSError, InvalidHandshake, TimeoutError):
                 # No pings of ours: the hub has its own, and a busy test must not end its own line.
-                async with connect(self._url, max_size=None, ping_interval=None, max_queue=None, compression=None) as line:
+                async with connect(
+                    self._url, max_size=None, ping_interval=None, max_queue=None, compression=None
+                ) as line:
                     await line.send(json.dumps({"type": "subscribe", "channel": self._channel, "requestId": "s"}))
                     try:
                         async for text in line:

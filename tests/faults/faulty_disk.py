@@ -16,16 +16,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Protocol
+from typing import Any, BinaryIO, ClassVar
 
 from tests.faults import recording
 from tests.faults.recording import Step
 
 GOOD, FULL, READ_ONLY, BROKEN, BROKEN_SYNC = "good", "full", "read-only", "broken", "broken-sync"
 _OK, _FULL, _CANTOPEN = 0, 13, 14
-_IOERR_READ, _IOERR_WRITE, _IOERR_FSYNC, _IOERR_TRUNCATE, _IOERR_DELETE = (
-    10 | sub << 8 for sub in (1, 3, 4, 6, 10)
-)
+_IOERR_READ, _IOERR_WRITE, _IOERR_FSYNC, _IOERR_TRUNCATE, _IOERR_DELETE = (10 | sub << 8 for sub in (1, 3, 4, 6, 10))
 _OPEN_READONLY, _OPEN_READWRITE, _OPEN_CREATE = 0x1, 0x2, 0x4
 
 _P, _I, _L = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
@@ -197,7 +195,11 @@ class FaultyFiles:
                 disk.record(recording.SYNC, paths[file])
             return code
 
-        table.close, table.read, table.write = self._keep(_Close(on_close)), self._keep(_Write(on_read)), self._keep(_Write(on_write))
+        table.close, table.read, table.write = (
+            self._keep(_Close(on_close)),
+            self._keep(_Write(on_read)),
+            self._keep(_Write(on_write)),
+        )
         table.truncate, table.sync = self._keep(_Truncate(on_truncate)), self._keep(_Sync(on_sync))
         return table
 
@@ -237,10 +239,6 @@ def refuse_python_too(disk: Disk) -> None:
     os.statvfs = statvfs
 
 
-class Main(Protocol):
-    def __call__(self, words: list[str] | None = None) -> int: ...
-
-
 def main() -> int:
     """Set the disk up before anything of edged is loaded, and run it."""
     disk = Disk(Path(sys.argv[1]))
@@ -248,8 +246,7 @@ def main() -> int:
     refuse_python_too(disk)
     from edged.cli import main as edged_main  # noqa: PLC0415
 
-    run: Main = edged_main
-    return run(sys.argv[2:])
+    return edged_main(sys.argv[2:])
 
 
 if __name__ == "__main__":

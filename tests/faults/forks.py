@@ -66,8 +66,8 @@ def _be_edged(words: list[str], env: dict[str, str]) -> NoReturn:
 def _serve() -> None:
     # Loaded once, before the first fork. No thread may run yet, no loop may have been made.
     import edged.app  # noqa: PLC0415
-    import edged.mqtt
-    import edged.telemetry.telemetry  # noqa: F401
+    import edged.mqtt  # noqa: PLC0415
+    import edged.telemetry.telemetry  # noqa: PLC0415, F401
 
     _say({"event": "ready"})
     for line in sys.stdin:

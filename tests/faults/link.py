@@ -46,7 +46,7 @@ class Link:
     def __init__(
         self, port: int, *, tap: Tap | None = None, greet: Callable[[bytes], bytes] | None = None, seed: int = 1
     ) -> None:
-        """`greet` is shown the first bytes of each connection; what it returns is answered, and the connection ended."""
+        """`greet` is shown the first bytes of each connection; what it returns is answered, and that was all."""
         self.weather = FAIR
         self.port = 0
         self.connections = 0
@@ -176,7 +176,7 @@ class _Direction:
         self._loop = asyncio.get_running_loop()
 
     async def run(self, first: bytes = b"") -> None:
-        """Carry, `first` first, until the source ends. Where it ends well, so does the other end; else OSError is raised."""
+        """Carry until the source ends, `first` before the rest. Raises OSError where it does not end well."""
         if first:
             self._put(first)
         async with asyncio.TaskGroup() as group:
@@ -223,7 +223,9 @@ class _Direction:
         while data:
             await self._link.until_through()
             rate = self._link.weather.bytes_per_s
-            drop, data = (data[: max(1, rate // _DROPS_PER_S)], data[max(1, rate // _DROPS_PER_S) :]) if rate else (data, b"")
+            drop, data = (
+                (data[: max(1, rate // _DROPS_PER_S)], data[max(1, rate // _DROPS_PER_S) :]) if rate else (data, b"")
+            )
             if not self._to_server:
                 self._link.see(self._number, drop, to_server=False)
             self._writer.write(drop)

@@ -18,9 +18,7 @@ from tests.faults.outcome import Outcome, Scenario
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.site import SiteError
 
-_HEAD = (
-    f"{'scenario':<28} {'messages':>9} {'lost':>6} {'repeated':>9} {'reordered':>10} {'seconds':>8} {'RSS MB':>7}"
-)
+_HEAD = f"{'scenario':<28} {'messages':>9} {'lost':>6} {'repeated':>9} {'reordered':>10} {'seconds':>8} {'RSS MB':>7}"
 
 
 @dataclass(frozen=True, slots=True)

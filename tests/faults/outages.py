@@ -31,7 +31,7 @@ async def uplink_reset(folder: Path, *, per_s: int = 1000, outage_s: float = 4.0
         await site.sensors.flow(TOPICS, per_s=per_s, seconds=around_s)
         verdict = await site.settle()
         drained_s = time.monotonic() - back_s
-        return outcome(verdict, site.memory_mb(), *await account_faults(site), drained_s=round(drained_s, 1))
+        return outcome(site, verdict, *await account_faults(site), drained_s=round(drained_s, 1))
 
 
 async def black_hole(folder: Path, *, per_s: int = 200, hole_s: float = 24.0, around_s: float = 2.0) -> Outcome:
@@ -53,7 +53,7 @@ async def black_hole(folder: Path, *, per_s: int = 200, hole_s: float = 24.0, ar
         await site.sensors.flow(TOPICS, per_s=per_s, seconds=around_s)
         verdict = await site.settle()
         late = f"found after {found_s:.1f} s, not {FOUND_WITHIN_S:.0f}" if found_s > FOUND_WITHIN_S else ""
-        return outcome(verdict, site.memory_mb(), late, *await account_faults(site), found_s=round(found_s, 1))
+        return outcome(site, verdict, late, *await account_faults(site), found_s=round(found_s, 1))
 
 
 async def idle_hole(folder: Path, *, hole_s: float = 24.0) -> Outcome:
@@ -72,7 +72,7 @@ async def idle_hole(folder: Path, *, hole_s: float = 24.0) -> Outcome:
         await site.sensors.count(TOPICS, 10)
         verdict = await site.settle()
         late = f"found after {found_s:.1f} s, not {FOUND_WITHIN_S:.0f}" if found_s > FOUND_WITHIN_S else ""
-        return outcome(verdict, site.memory_mb(), late, found_s=round(found_s, 1))
+        return outcome(site, verdict, late, found_s=round(found_s, 1))
 
 
 async def hub_killed(folder: Path, *, times: int = 3, per_s: int = 500, around_s: float = 1.0) -> Outcome:
@@ -90,10 +90,12 @@ async def hub_killed(folder: Path, *, times: int = 3, per_s: int = 500, around_s
             await site.uplink.accept()
         await flow
         verdict = await site.settle()
-        return outcome(verdict, site.memory_mb(), *await account_faults(site))
+        return outcome(site, verdict, *await account_faults(site))
 
 
-async def toggling(folder: Path, *, times: int = 4, up_s: float = 1.0, down_s: float = 1.0, per_s: int = 100) -> Outcome:
+async def toggling(
+    folder: Path, *, times: int = 4, up_s: float = 1.0, down_s: float = 1.0, per_s: int = 100
+) -> Outcome:
     """The line comes and goes, now with a reset, now with a hole."""
     async with Site(folder) as site:
         await site.start_gateway()
@@ -110,11 +112,17 @@ async def toggling(folder: Path, *, times: int = 4, up_s: float = 1.0, down_s: f
                 await site.uplink.accept()
         await flow
         verdict = await site.settle()
-        return outcome(verdict, site.memory_mb(), *await account_faults(site))
+        return outcome(site, verdict, *await account_faults(site))
 
 
 async def bad_line(
-    folder: Path, *, delay_s: float = 0.0, loss: float = 0.0, bytes_per_s: int = 0, per_s: int = 1000, seconds: float = 8.0
+    folder: Path,
+    *,
+    delay_s: float = 0.0,
+    loss: float = 0.0,
+    bytes_per_s: int = 0,
+    per_s: int = 1000,
+    seconds: float = 8.0,
 ) -> Outcome:
     """The line is long, lossy or thin; what is sent at this rate has to keep up with it."""
     async with Site(folder) as site:
@@ -129,4 +137,4 @@ async def bad_line(
         rest_s = time.monotonic() - begin_s
         piled_up = f"{behind} messages behind at the end, {rest_s:.1f} s to catch up" if rest_s > _KEPT_UP_S else ""
         seen = {"behind": behind, "rest_s": round(rest_s, 1)}
-        return outcome(verdict, site.memory_mb(), piled_up, *await account_faults(site), **seen)
+        return outcome(site, verdict, piled_up, *await account_faults(site), **seen)

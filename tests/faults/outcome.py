@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.judge import Verdict
+from tests.faults.site import Site
+
+_SHOWN_LOG_LINES = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +19,16 @@ class Outcome:
     verdict: Verdict
     rss_mb: float
     faults: tuple[str, ...]
-    seen: dict[str, float | int | str] = field(default_factory=dict)
+    log: str
+    seen: dict[str, float | str] = field(default_factory=dict)
 
 
 Scenario = Callable[[Path], Awaitable[Outcome]]
 """Takes an empty folder for its files."""
 
 
-def outcome(verdict: Verdict, rss_mb: float, *faults: str, **seen: float | int | str) -> Outcome:
-    """Put an outcome together; empty faults are none."""
-    return Outcome(verdict, rss_mb, (*verdict.faults, *(fault for fault in faults if fault)), seen)
+def outcome(site: Site, verdict: Verdict, *faults: str, **seen: float | str) -> Outcome:
+    """Put an outcome together while the gateway runs; empty faults are none."""
+    assert site.gateway is not None
+    log = "\n".join(list(site.gateway.log_lines)[-_SHOWN_LOG_LINES:])
+    return Outcome(verdict, site.memory_mb(), (*verdict.faults, *(fault for fault in faults if fault)), log, seen)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -45,8 +45,11 @@ def read_steps(source: BinaryIO) -> Iterator[Step]:
         yield Step(kind, rest[:name_bytes].decode(), at_s, offset, rest[name_bytes:])
 
 
-def after_power_cut(steps: Iterable[Step], dice: random.Random) -> dict[str, bytes]:
-    """Return the files by name as they may be after a power cut that came behind the last of these steps."""
+def after_power_cut(steps: Iterable[Step], dice: random.Random | None) -> dict[str, bytes]:
+    """Return the files by name as they may be after a power cut behind the last of these steps.
+
+    Without dice nothing is lost: it is a kill, not a power cut.
+    """
     done = list(steps)
     last_sync: dict[str, int] = {}
     for index, step in enumerate(done):
@@ -54,7 +57,7 @@ def after_power_cut(steps: Iterable[Step], dice: random.Random) -> dict[str, byt
             last_sync[step.file] = index
     files: dict[str, bytearray] = {}
     # Some cuts keep nearly all that was not synced, some nearly nothing.
-    kept = dice.choice((0.0, 0.1, 0.5, 0.9, 1.0))
+    kept = dice.choice((0.0, 0.1, 0.5, 0.9, 1.0)) if dice is not None else 1.0
     for index, step in enumerate(done):
         is_durable = index <= last_sync.get(step.file, -1)
         _apply(files, step, None if is_durable else dice, kept)
@@ -79,13 +82,3 @@ def _apply(files: dict[str, bytearray], step: Step, dice: random.Random | None, 
 def _put(content: bytearray, offset: int, data: bytes) -> None:
     content.extend(bytes(max(0, offset - len(content))))
     content[offset : offset + len(data)] = data
-
-
-def last_sync_s(steps: Iterable[Step]) -> float:
-    """Return when the last sync was completed, 0 for never."""
-    return max((step.at_s for step in steps if step.kind == SYNC), default=0.0)
-
-
-def sizes(files: Mapping[str, bytes]) -> dict[str, int]:
-    """Return how large the files are, for an error that names them."""
-    return {name: len(content) for name, content in files.items()}

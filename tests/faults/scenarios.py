@@ -29,9 +29,7 @@ SCENARIOS: dict[str, Forms] = {
     "idle-hole": _same(outages.idle_hole),
     "hub-killed": Forms(outages.hub_killed, partial(outages.hub_killed, times=10, per_s=1000)),
     "toggling": Forms(outages.toggling, partial(outages.toggling, times=12, up_s=150, down_s=150)),
-    "long-line": Forms(
-        partial(outages.bad_line, delay_s=0.6), partial(outages.bad_line, delay_s=0.6, seconds=60)
-    ),
+    "long-line": Forms(partial(outages.bad_line, delay_s=0.6), partial(outages.bad_line, delay_s=0.6, seconds=60)),
     "lossy-line": Forms(
         partial(outages.bad_line, delay_s=0.1, loss=0.02, seconds=4),
         partial(outages.bad_line, delay_s=0.1, loss=0.02, seconds=60),

@@ -113,3 +113,12 @@ def test_a_camera_that_nobody_watches_loads_no_webrtc(tmp_path):
         modules = loaded_by(code, until=("joined channel",), STATE_DIRECTORY=str(tmp_path))
     assert not third_parties(modules) & HEAVY
     assert {"edged.cameras.camera", "metered_realtime.peer"} <= modules
+    assert "paho" not in third_parties(modules)
+    assert not {name for name in modules if name.startswith(("edged.telemetry", "edged.mqtt", "edged.status.http"))}
+
+
+def test_asking_how_a_gateway_is_loads_neither_a_loop_nor_a_part_of_it(tmp_path):
+    code = 'from edged.cli import main\nassert main(["status", "--config", "/nonexistent"]) == 1'
+    modules = loaded_by(code, STATE_DIRECTORY=str(tmp_path), RUNTIME_DIRECTORY=str(tmp_path))
+    assert third_parties(modules) == {"edged", "metered_realtime", "yaml"}
+    assert "asyncio" not in modules

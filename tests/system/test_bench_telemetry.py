@@ -116,13 +116,13 @@ def test_a_folder_in_memory_is_refused() -> None:
         pytest.fail("nothing is written to a disk there")
 
 
-def test_what_a_process_writes_is_counted(tmp_path: Path) -> None:
+async def test_what_a_process_writes_is_counted(tmp_path: Path) -> None:
     assert kind_of(tmp_path)
     before = process_bytes(os.getpid())
     with real_disk(Path("/var/tmp")) as disk:
         (disk.folder / "file").write_bytes(bytes(100_000))
         written = process_bytes(os.getpid()) - before
-        assert disk.device_bytes() is None
+        assert await disk.device_bytes() is None
     assert written >= 100_000
 
 

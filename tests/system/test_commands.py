@@ -39,6 +39,7 @@ RULES = [
         "timeout_s": 1.0,
         "burst": 50,
     },
+    {"topics": ["lamp/set"], "sender": {"anyone": True}, "echo": True},
     {"topics": ["farm/+/+/ask"], "sender": {"anyone": True}, "reply_topic": "{parent}/answer", "timeout_s": 1.0},
 ]
 EXAMPLE = ROOT / "docs/examples/commands.html"
@@ -48,7 +49,10 @@ PAGE = """
     globalThis.results = [];
     globalThis.client = new sdk.SignallingClient({ url: arg.url, tokenProvider: async () => arg.token });
     client.on("direct", ({ data }) => data.type === "edged/command-result" && results.push(data));
+    globalThis.read = [];
+    client.on("message", ({ data }) => read.push(...(data.readings ?? []).map(({ topic }) => topic)));
     await client.connect();
+    await client.subscribe(arg.channel);
 """
 COMMAND = 'await client.publish(arg.channel, { type: "edged/command", ...arg.command });'
 RESULTS = "const found = results.filter((one) => one.id === arg.id); return found.length >= arg.count && found;"
@@ -80,6 +84,7 @@ class Device:
     def __init__(self, port: int) -> None:
         self.got: list[tuple[str, str]] = []
         self._ready = asyncio.Event()
+        self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._client = Client(CallbackAPIVersion.VERSION2)
         self._client.on_subscribe = self._subscribed
@@ -94,9 +99,21 @@ class Device:
         assert not message.retain
         topic = message.topic
         if not topic.endswith("/answer"):
-            self.got.append((topic, message.payload.decode()))
+            self._loop.call_soon_threadsafe(self._take, topic, message.payload.decode())
         if topic.endswith("/heater/ask"):
             self._client.publish(f"{topic.rpartition('/')[0]}/answer", '{"temperature": 21.5}')
+
+    def _take(self, topic: str, payload: str) -> None:
+        self.got.append((topic, payload))
+        self._changed.set()
+
+    async def until(self, *last: str) -> list[tuple[str, str]]:
+        """Wait until this command has come, and return all that came by then; the gateway's come in order."""
+        async with asyncio.timeout(15):
+            while last not in self.got:
+                self._changed.clear()
+                await self._changed.wait()
+        return self.got
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[Device]:
@@ -137,7 +154,7 @@ async def operator(site: Site, **metadata: Any) -> AsyncIterator[Operator]:
     assert site.hub is not None
     async with Browser() as browser:
         page = await browser.open()
-        await page.evaluate(PAGE, {"url": site.hub.url, "token": token("operator-1", **metadata)})
+        await page.evaluate(PAGE, {"url": site.hub.url, "channel": CHANNEL, "token": token("operator-1", **metadata)})
         yield Operator(page)
 
 
@@ -160,11 +177,12 @@ async def start_gateway(site: Site, settings: dict[str, Any]) -> peers.Gateway:
 
 async def test_page_gives_commands_and_is_answered(site: Site) -> None:
     broker, settings = await start(site)
+    settings["telemetry"] = {"routes": [{"topic": "#"}]}
     gateway = await start_gateway(site, settings)
     async with operator(site, role="operator", barn="b1") as page, Device(broker.port).listening() as device:
         done = await page.ask("c1", "farm/b1/heater/set", "ON", ttl_s=5)
         assert done == {"type": "edged/command-result", "gateway": "farm-1", "id": "c1", "ok": True}
-        assert device.got == [("farm/b1/heater/set", "ON")], "acknowledged means that the broker has it"
+        assert await device.until("farm/b1/heater/set", "ON") == [("farm/b1/heater/set", "ON")]
 
         asked = await page.ask("c2", "farm/b1/heater/ask", {"what": "temperature"})
         assert (asked["ok"], asked["reply"]) == (True, {"temperature": 21.5})
@@ -182,13 +200,20 @@ async def test_page_gives_commands_and_is_answered(site: Site) -> None:
             assert (await page.ask(f"no{number}", topic, payload))["reason"] == reason
         assert (await page.ask("old", "farm/b1/heater/set", "ON", expires_ms=1))["reason"] in {"late", "clock_unset"}
 
+        assert (await page.ask("c4", "lamp/set", "ON"))["ok"]
+        await page.page.wait_for("return read.includes('lamp/set')")
+        read = await page.page.evaluate("return read")
+        assert sorted(read) == ["farm/b1/heater/answer", "lamp/set"], "what we publish is read where echo says so"
+
         await page.give("c1", "farm/b1/heater/set", "ON", ttl_s=5)
         assert await page.results("c1", 2) == [done, done], "the same answer again"
-        assert len(device.got) == 3, "and nothing done again"
+        assert (await page.ask("c5", "farm/b1/heater/set", "OFF"))["ok"]
+        all_commands = await device.until("farm/b1/heater/set", "OFF")
+        assert len(all_commands) == 4, "and nothing done again"
         assert await gateway.log_line("command of operator-1 farm/b1/heater/set id c1: ok")
 
         broker.child.signal(signal.SIGSTOP)
-        unsure = await page.ask("c8", "farm/b1/heater/set", "OFF")
+        unsure = await page.ask("c8", "farm/b1/heater/set", "ON")
         assert (unsure["ok"], unsure["reason"]) == (False, "unknown")
         broker.child.signal(signal.SIGCONT)
         await broker.child.stop()
@@ -213,7 +238,7 @@ async def test_the_example_page_switches_and_says_what_became_of_it(site: Site) 
         await page.wait_for("return outcome.textContent === 'done'")
         await page.evaluate(CLICK, "OFF")
         await page.wait_for("return outcome.textContent.includes('payload must be same as const')")
-        assert device.got == [("farm/barn1/heater/set", "ON")]
+        assert await device.until("farm/barn1/heater/set", "ON") == [("farm/barn1/heater/set", "ON")]
 
 
 async def trusts_again(page: Operator, name: str, payload: str) -> None:
@@ -254,10 +279,12 @@ async def test_what_waited_in_a_socket_is_not_carried_out(site: Site) -> None:
         cutter.plug()
         (answer,) = await page.results("unplugged")
         assert (answer["ok"], answer["reason"]) == (False, "late")
-        await trusts_again(page, "then", "ON")
+        await trusts_again(page, "then", "OFF")
+        assert (await page.ask("last", "farm/b1/last/set", "ON"))["ok"]
 
-        assert [payload for _, payload in device.got] == ["ON", "OFF", "ON"]
-        assert {topic for topic, _ in device.got} == {"farm/b1/heater/set"}
+        got = await device.until("farm/b1/last/set", "ON")
+        assert [payload for _, payload in got] == ["ON", "OFF", "OFF", "ON"]
+        assert {topic for topic, _ in got} == {"farm/b1/heater/set", "farm/b1/last/set"}
 
 
 async def test_a_command_repeated_to_the_next_life_of_a_killed_gateway_is_not_carried_out_again(
@@ -280,6 +307,6 @@ async def test_a_command_repeated_to_the_next_life_of_a_killed_gateway_is_not_ca
             await page.give(lamp, lamp, "ON")
         assert (await page.ask("last", "farm/b1/heater/set", "OFF"))["ok"]
         await page.page.wait_for("return arg.every((id) => results.some((one) => one.id === id))", lamps)
-        counts = Counter(device.got)
+        counts = Counter(await device.until("farm/b1/heater/set", "OFF"))
         assert counts["farm/b1/heater/set", "ON"] == 1
         assert all(counts[lamp, "ON"] <= 1 for lamp in lamps)

@@ -28,6 +28,7 @@ REPEAT = """
       { id: "g/b/2", topic: "echo", value: 2, time_ms: 3000 },
       { id: "g/b/1", topic: "echo", value: 1, time_ms: 2000 },
       { id: "g/b/3", topic: "echo", value: 0, time_ms: 1000, retained: true },
+      { id: "g/b/5", topic: "echo", value: -1, clock: "unset", uptime_ms: 5, retained: true },
       { id: "g/b/4", topic: "no clock", value: [], clock: "unset", uptime_ms: 5 },
     ];
     // A channel has no memory: until the page has subscribed, nobody hears it.

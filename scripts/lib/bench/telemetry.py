@@ -26,7 +26,7 @@ from scripts.lib.bench.telemetry_road.visit import Effort, Visit, cost_alone, pu
 
 QUICK = Effort(
     payloads_b=(100,), warm_s=0.3, slices=2, slice_s=0.3, max_slices=1, max_slice_s=0.3, alone_s=0.3,
-    outage_settle_s=0.2, slow_s=0.5, outage_s=0.5, quiet_s=3.0,
+    settle_s=0.2, outage_settle_s=0.2, slow_s=0.5, outage_s=0.5, quiet_s=3.0,
 )  # fmt: skip
 MODULE_RUN_S = 1.0
 # Loaded into a run of its own through PYTHONPATH, so that the product is measured as it is.

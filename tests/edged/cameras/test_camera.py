@@ -85,8 +85,12 @@ async def test_it_opens_for_the_first_viewer_and_closes_after_the_last() -> None
             life = await source.life()
             life.show(1)
             assert await watched.states(2) == ["connecting", "live"]
+            figures = watched.camera.figures()
+            assert (figures["state"], figures["viewers"], figures["codec"]) == ("live", 1, "H264")
         await asyncio.wait_for(life.closed.wait(), 5)
         assert await watched.status() == ("idle", "")
+        figures = watched.camera.figures()
+        assert (figures["state"], figures["viewers"], figures["codec"], figures["fps"]) == ("idle", 0, None, None)
         async with viewer(watched):
             await source.life()
             assert await watched.states(1) == ["connecting"]

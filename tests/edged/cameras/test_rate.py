@@ -35,3 +35,18 @@ def test_a_pause_is_no_part_of_a_window() -> None:
         assert rate.bps() >= 16_000
     rate.stopped()
     assert rate.bps() == 10_000 * 8 / WINDOW_S
+
+
+def test_pieces_are_counted_as_bits_are() -> None:
+    rate = Rate()
+    assert rate.per_s() == 0.0
+    rate.add(0.0, 1)
+    assert rate.per_s() == 0.0
+    for number in range(1, 26):
+        rate.add(number / 25, 1)
+    assert rate.per_s() == 25.0
+    for number in range(26, 300):
+        rate.add(number / 25, 1)
+    assert rate.per_s() == 25.0
+    rate.stopped()
+    assert rate.per_s() == 25.0

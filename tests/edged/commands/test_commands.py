@@ -57,17 +57,18 @@ async def running(commands: Commands, up: asyncio.Event) -> AsyncIterator[None]:
 async def test_a_program_gives_a_command_and_is_answered_by_a_direct_message(hub_url: str) -> None:  # noqa: F811
     broker, up = FakeBroker(), asyncio.Event()
     commands = part(hub_url, broker, report=lambda state, _: up.set() if state == "live" else None)
-    async with running(commands, up), SignallingClient(url=hub_url, api_key=KEY) as client:
-        async with client.events(Direct) as answers:
-            command = {"type": "edged/command", "topic": "farm/heater/set", "payload": "ON"}
-            await client.publish("farm/commands", {**command, "id": "c1"})
-            first = await anext(answers)
-            assert first.data == {"type": "edged/command-result", "gateway": "g", "id": "c1", "ok": True}
-            await client.send(first.sender_peer_id, {**command, "id": "c2"})
-            assert (await anext(answers)).data["id"] == "c2"
+    client = SignallingClient(url=hub_url, api_key=KEY)
+    async with running(commands, up), client, client.events(Direct) as answers:
+        command = {"type": "edged/command", "topic": "farm/heater/set", "payload": "ON"}
+        await client.publish("farm/commands", {**command, "id": "c1"})
+        first = await anext(answers)
+        assert first.data == {"type": "edged/command-result", "gateway": "g", "id": "c1", "ok": True}
+        await client.send(first.sender_peer_id, {**command, "id": "c2"})
+        assert (await anext(answers)).data["reason"] == "denied", "whoever sends directly may not be of the channel"
 
-    assert [topic for topic, _, _ in broker.published] == ["farm/heater/set"] * 2
-    assert commands.figures() == {"received": 2, "ok": 2, "pending": 0, "unsent": 0}
+    assert [topic for topic, _, _ in broker.published] == ["farm/heater/set"]
+    counted = {"received": 2, "repeated": 0, "unanswered": 0, "outcomes": {"ok": 1, "denied": 1}}
+    assert commands.figures() == {**counted, "pending": 0, "unsent": 0}
 
 
 def test_a_schema_that_is_none_is_said_before_anything_runs() -> None:

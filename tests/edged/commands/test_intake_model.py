@@ -28,7 +28,7 @@ RULES = [
 IDS = st.sampled_from(["a", "b", "c", "d"])
 SENDERS = st.sampled_from(["p", "q"])
 OUTCOMES = st.sampled_from(
-    [DONE, Answer(ok=True, reply=5), refused("unknown", "x"), refused("broker_unreachable", "y")]
+    [DONE, Answer(ok=True, reply="5"), refused("unknown", "x"), refused("broker_unreachable", "y")]
 )
 
 
@@ -46,7 +46,8 @@ class Model(RuleBasedStateMachine):
 
     def start(self) -> None:
         ledger = Ledger(self.memory, keep_s=70, now_s=self.now_s)
-        self.intake = Intake("g", Policy(RULES), ledger, Audit())
+        self.audit = Audit()
+        self.intake = Intake("g", Policy(RULES), ledger, self.audit)
 
     def now(self) -> Now:
         return Now(self.now_s, round(self.now_s * 1000), True)
@@ -119,6 +120,9 @@ class Model(RuleBasedStateMachine):
     @invariant()
     def all_that_flies_is_pending(self) -> None:
         assert self.intake.pending == len(self.flying)
+        figures: dict[str, Any] = self.audit.figures()
+        settled = sum(figures["outcomes"].values()) + figures["repeated"]
+        assert figures["received"] == settled + self.intake.pending, "the account adds up"
 
 
 TestModel = Model.TestCase

@@ -124,7 +124,10 @@ async def test_messages_of_the_channel_and_direct_ones_are_taken_with_their_send
         bench.client.emit(Message("another", "p", {"a": 2}))
         bench.client.emit(Direct("q", "text"))
 
-        assert bench.relay.taken == [(Sender("p", {"role": "operator"}), {"a": 1}, 0.0), (Sender("q"), "text", 0.0)]
+        assert bench.relay.taken == [
+            (Sender("p", {"role": "operator"}), {"a": 1}, 0.0),
+            (Sender("q", is_direct=True), "text", 0.0),
+        ]
     assert bench.client.closed
     assert not bench.relay.is_up
 

@@ -99,6 +99,15 @@ def test_a_rule_is_for_those_it_names(
         assert reason(found) == "denied"
 
 
+def test_who_sends_directly_has_not_shown_that_it_may_publish_to_the_channel() -> None:
+    def found(sender: SenderSettings) -> Order | Answer:
+        return decide(rule(sender=sender), sender=Sender("peer-1", {"role": "operator"}, is_direct=True))
+
+    assert reason(found(ANYONE)) == "denied"
+    assert order(found(SenderSettings(metadata={"role": "operator"})))
+    assert order(found(SenderSettings(peers=("peer-1",))))
+
+
 def test_a_topic_of_ones_own_is_found_by_the_metadata() -> None:
     own = rule("farm/{sender.barn}/+/set")
 

@@ -9,14 +9,20 @@ from hypothesis import strategies as st
 from edged.commands.topics import LackingError, filled, reply_topic, selects, topic_fault, widest
 
 
-@pytest.mark.parametrize("topic", ["a", "farm/barn 1/heater/set", "a//b", "/a", "stadt/köln/set", "x" * 1024])
+@pytest.mark.parametrize(
+    "topic", ["a", "farm/barn 1/heater/set", "a//b", "/a", "stadt/köln/set", "x" * 1024, "/" * 127]
+)
 def test_an_ordinary_topic_may_be_published_to(topic: str) -> None:
     assert topic_fault(topic) == ""
 
 
 @pytest.mark.parametrize(
-    "topic", ["", "a/+", "#", "a#", "$SYS/x", "$share/a", "a\0", "a\nb", "\x7f", "a\ud800", "x" * 1025, "ü" * 513]
-)
+    "topic",
+    [
+        "", "a/+", "#", "a#", "$SYS/x", "$share/a", "a\0", "a\nb", "\x7f", "a\ud800", "x" * 1025, "ü" * 513,
+        "a/\ufdd0", "a/\uffff", "a/\U0001fffe", "a/\U0010ffff", "/" * 128,
+    ],
+)  # fmt: skip
 def test_a_topic_that_brokers_read_otherwise_may_not(topic: str) -> None:
     assert topic_fault(topic)
 
@@ -67,7 +73,13 @@ def test_a_reply_comes_where_the_template_says() -> None:
 
 @pytest.mark.parametrize(
     ("template", "topic", "command_id"),
-    [("r/{id}", "a/b", "+"), ("r/{id}", "a/b", "a/b"), ("{parent}", "a", "1"), ("r/{sender.x}", "a", "1")],
+    [
+        ("r/{id}", "a/b", "+"),
+        ("r/{id}", "a/b", "a/b"),
+        ("r/{id}", "a/b", "\U0001fffe"),
+        ("{parent}", "a", "1"),
+        ("r/{sender.x}", "a", "1"),
+    ],
 )
 def test_a_reply_that_cannot_be_heard_is_refused(template: str, topic: str, command_id: str) -> None:
     with pytest.raises(LackingError):

@@ -13,6 +13,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edged.errors import (
     BrokerLostError,
+    BrokerNotConnectedError,
     BrokerProtocolError,
     BrokerRefusedError,
     BrokerTlsError,
@@ -148,6 +149,27 @@ async def test_a_killed_broker_is_noticed_at_once(broker, open_door):
     assert isinstance(await door.ended(), BrokerLostError)
 
 
+async def test_what_must_not_be_late_is_not_left_to_a_broker_that_stands_still(broker, open_door):
+    door = await open_door(broker.port, client_id="gateway")
+    device = await open_door(broker.port, client_id="device", subscriptions=(("cmd", 1),))
+    device.acknowledge_at_once()
+    broker.child.signal(signal.SIGSTOP)
+    given_up = asyncio.create_task(door.door.publish("cmd", b"given up", expires_s=5))
+    await asyncio.wait([given_up], timeout=0.1)  # nothing comes that could be waited for
+    given_up.cancel()
+    await asyncio.wait([given_up])
+    for _ in range(30):
+        with pytest.raises(BrokerNotConnectedError, match="has not acknowledged"):
+            await door.door.publish("cmd", b"late", expires_s=5)
+
+    broker.child.signal(signal.SIGCONT)
+    await device.until(1)
+    await door.door.publish("cmd", b"without a life")
+    await door.door.publish("cmd", b"again", expires_s=5)
+    await device.until(3)
+    assert device.payloads == [b"given up", b"without a life", b"again"]
+
+
 async def test_a_stop_while_connecting_does_not_wait_for_it(open_door):
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
@@ -174,5 +196,15 @@ async def test_a_message_too_large_for_any_reading_is_kept_away_by_the_broker(br
 def test_what_is_used_of_paho_is_there():
     """A contract with the pinned version: what we rely on beyond its documentation."""
     client = Client(CallbackAPIVersion.VERSION2, client_id="c", manual_ack=True)
-    for name in ("loop_read", "loop_write", "loop_misc", "want_write", "socket", "ack", "on_socket_close"):
+    for name in (
+        "loop_read",
+        "loop_write",
+        "loop_misc",
+        "want_write",
+        "socket",
+        "ack",
+        "on_socket_close",
+        "_sock_recv",
+        "_packet_queue",
+    ):
         assert hasattr(client, name)

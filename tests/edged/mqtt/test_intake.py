@@ -126,6 +126,21 @@ def test_a_message_now_and_then_is_read_when_it_comes() -> None:
     assert rig.loop.reader is not None
 
 
+def test_a_fault_of_who_takes_the_messages_ends_the_reading_loudly() -> None:
+    rig = Rig()
+    for n in range(3):
+        rig.come(publish(b"a", b"%d" % n), after_s=GATHER_S)
+
+    def fail() -> None:
+        raise LookupError("a fault")
+
+    rig.on_message = fail
+    with pytest.raises(LookupError):
+        rig.come(publish(b"a", b"3"), after_s=GATHER_S)
+    assert [type(error) for error in rig.ends] == [ConnectionAbortedError]
+    assert (rig.loop.reader, rig.loop.timers) == (None, [])
+
+
 def test_messages_that_follow_closely_are_gathered_and_none_stays_behind() -> None:
     rig = Rig()
     for number in range(1000):
@@ -148,11 +163,13 @@ def test_after_a_burst_the_next_message_is_read_when_it_comes() -> None:
     assert rig.handed_on[-1] == b"single"
 
 
-def test_more_than_one_read_is_looked_at_without_being_woken_again() -> None:
+def test_one_look_reads_no_more_than_its_share() -> None:
     rig = Rig()
     stream = b"".join(publish(b"a", b"%05d" % number) for number in range(READ_BYTES // 10))
     rig.come(stream)
     assert rig.loop.wake_ups == 1
+    assert len(rig.handed_on) == READ_BYTES // len(publish(b"a", b"00000"))
+    rig.loop.pass_time(GATHER_S, rig.sock)
     assert len(rig.handed_on) == READ_BYTES // 10
 
 
@@ -169,6 +186,17 @@ def test_nothing_is_handed_on_while_it_is_stopped_and_nothing_is_lost() -> None:
     rig.intake.start()
     rig.intake.start()
     rig.intake.look()
+    assert rig.handed_on == [b"%d" % number for number in range(5)]
+
+
+def test_what_was_left_is_not_written_over_where_handing_it_on_stops_the_reading_again() -> None:
+    rig = Rig()
+    rig.on_message = rig.intake.stop
+    rig.come(b"".join(publish(b"a", b"%d" % number) for number in range(4)))
+    rig.sock.incoming.append(publish(b"a", b"4"))
+    for _ in range(5):
+        rig.intake.start()
+        rig.intake.look()
     assert rig.handed_on == [b"%d" % number for number in range(5)]
 
 

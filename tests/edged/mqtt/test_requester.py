@@ -92,6 +92,17 @@ async def test_what_is_retained_on_the_reply_topic_is_no_answer(site):
     assert await asked == b"open"
 
 
+async def test_what_we_publish_on_the_reply_topic_is_no_answer(site):
+    gateway, device = site
+    asked = ask(gateway, b"open", "cmd/x")
+    await device.next()
+    await gateway.door.publish("cmd/x", b"ours")
+    await device.next()
+    await device.door.door.publish("cmd/x", b"theirs")
+    assert await asked == b"theirs"
+    assert gateway.messages == []
+
+
 async def test_nobody_answers(site):
     gateway, device = site
     with pytest.raises(NoReplyError, match=r"nobody answered on 're' within 0\.2 s"):

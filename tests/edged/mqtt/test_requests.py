@@ -82,5 +82,7 @@ def test_topics_are_those_that_are_waited_on_and_memory_is_bounded(requests):
         if number:
             requests.end(request)
     assert list(requests.topics()) == ["re/0"]
+    assert requests.is_awaited("re/0")
+    assert not requests.is_awaited("re/299")
     assert not requests.is_known("re/1")
     assert requests.is_known("re/299")

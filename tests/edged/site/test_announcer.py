@@ -44,8 +44,9 @@ class FakeBroker:
 
 
 class Message:
-    def __init__(self, payload):
+    def __init__(self, payload, *, retain=False):
         self.payload = payload
+        self.retain = retain
 
 
 @pytest.fixture(autouse=True)
@@ -192,6 +193,9 @@ async def test_home_assistant_that_starts_is_told_everything_but_not_without_end
     async with running(homeassistant=True) as announcer:
         announcer.up()
         await broker.until(lambda: told() == 1)
+        announcer.homeassistant_said(Message(b"online", retain=True))
+        await asyncio.sleep(0.05)
+        assert told() == 1
         for _ in range(5):
             announcer.homeassistant_said(Message(b"online"))
         announcer.homeassistant_said(Message(b"offline"))

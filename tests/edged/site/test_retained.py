@@ -104,8 +104,8 @@ class Broker(RuleBasedStateMachine):
         self.told_at_s = {}
         self.now_s = 0.0
 
-    @rule(held=st.sets(topics))
-    def restart(self, held):
+    @rule()
+    def restart(self):
         kept = self.retained.topics
         self.retained = Retained(interval_s=60.0, soon_s=1.0)
         self.retained.remember(kept)
@@ -130,6 +130,7 @@ class Broker(RuleBasedStateMachine):
         for topic, wish in found if all_of_them else found[:1]:
             if wish.payload == REMOVE:
                 self.held.pop(topic, None)
+                self.told_at_s.pop(topic, None)
             else:
                 assert self.now_s - self.told_at_s.get(topic, -9.0) >= 0.99
                 self.told_at_s[topic] = self.now_s

@@ -68,3 +68,10 @@ def test_watchers_are_called_with_every_news_and_not_without():
     report("live", "x")
     report("live", "x")
     assert called == ["mqtt live (x)"]
+
+
+def test_one_callable_may_know_the_figures_of_several_parts():
+    board = Board(Clock())
+    board.add_figures("uplink", lambda: {"rtt_ms": 1})
+    board.add_figures_of_several(lambda: {"uplink": {"rtt_ms": 2}, "budget": {"used": 3}, "loose": 4})
+    assert board.figures() == {"uplink": {"rtt_ms": 2}, "budget": {"used": 3}}

@@ -30,11 +30,12 @@ def test_parts_in_trouble_are_named_and_only_those():
     assert found["trouble"] == ["telemetry lost"]
 
 
-def test_what_the_parts_say_is_masked():
-    found = made(
-        [PartStatus("hub", "failed", "key pk_live_secret", 0.0)], mask=lambda text: text.replace("secret", "*")
-    )
+def test_all_words_are_masked():
+    parts = [PartStatus("hub", "failed", "key pk_live_secret", 0.0)]
+    figures = {"uplink": {"last": {"error": "of secret"}, "count": 1, "rtt": None}}
+    found = made(parts, figures, mask=lambda text: text.replace("secret", "*"))
     assert found["parts"][0]["detail"] == "key pk_live_*"
+    assert found["figures"] == {"uplink": {"last": {"error": "of *"}, "count": 1, "rtt": None}}
 
 
 def test_the_account_of_a_gateway_without_sensors_is_none():
@@ -61,10 +62,10 @@ def test_an_account_that_does_not_add_up_is_trouble(received, missing):
     assert found["trouble"] == [f"{missing} messages are unaccounted for"]
 
 
-def test_a_difference_that_telemetry_has_found_itself_counts():
-    account = account_of({"telemetry": {**GOOD, "unexplained": 2}})
+def test_what_this_life_dropped_is_known_beside_the_totals():
+    account = account_of({"telemetry": {**GOOD, "this_life": {"dropped": {"no_route": 1}}}})
     assert account is not None
-    assert account.unexplained == 2
+    assert (account.dropped_count, account.dropped_in_this_life) == (3, {"no_route": 1})
 
 
 def test_the_account_in_few_words():

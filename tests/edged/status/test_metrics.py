@@ -9,7 +9,14 @@ from edged.status.document import Identity, document
 from edged.status.metrics import exposition
 
 FIGURES = {
-    "telemetry": {"received": 10, "delivered": 6, "waiting": 1, "dropped": {"no_route": 3}, "clock": "set"},
+    "telemetry": {
+        "received": 10,
+        "most_received": 10,
+        "delivered": 6,
+        "waiting": 1,
+        "dropped": {"no_route": 3},
+        "clock": "set",
+    },
     "routes": {
         'farm/+/"odd\n\\': {
             "readings": 7,
@@ -122,3 +129,9 @@ def test_what_is_not_there_is_left_out(families):
 def test_a_gateway_that_does_nothing_has_metrics():
     bare = document(Identity("g", "1", 1, 0.0), (), {}, now_s=0.0, now_ms=0)
     assert set(parsed(exposition(bare))) == {"edged_info", "edged_start_time_seconds"}
+
+
+def test_figures_of_another_shape_than_expected_are_no_samples():
+    odd = {"telemetry": {"received": "many", "dropped": 3}, "routes": 7, "cameras": {"yard": None}}
+    found = document(Identity("g", "1", 1, 0.0), (), odd, now_s=0.0, now_ms=0)
+    assert not [name for name in parsed(exposition(found)) if "route" in name or "camera" in name or "received" in name]

@@ -13,7 +13,13 @@ FIGURES = {
     "telemetry": {"received": 1203, "delivered": 1200, "waiting": 2, "dropped": {"no_route": 1}, "clock": "set"},
     "routes": {"farm/#": {"readings": 1200, "filtered": {"unchanged": 3}, "last_time_ms": None}},
     "cameras": {"yard": {"state": "idle", "viewers": 0, "fps": None}},
-    "uplink": {"rtt_ms": 34, "pace_per_s": 80.0, "budget": {"used": 500, "limit": 100_000, "state": "ok"}},
+    "uplink": {
+        "rtt_ms": 34,
+        "last_error": "",
+        "oldest_s": None,
+        "pace_per_s": 80.0,
+        "budget": {"used": 500, "limit": 100_000, "state": "ok"},
+    },
 }
 IDENTITY = Identity("farm-1", "1.2.3", 42, 0.0)
 

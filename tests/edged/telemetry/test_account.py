@@ -34,6 +34,7 @@ def test_figures_add_up(area):
         "delivered": 5,
         "waiting": 3,
         "dropped": {"no_route": 2},
+        "most_received": 10,
     }
 
 
@@ -51,7 +52,7 @@ def test_after_a_reboot_the_text_is_taken(area):
     account.remember("budget")
     fresh = Account(memoryview(bytearray(AREA_BYTES)))
     fresh.note(1, {"expired": 2})
-    fresh.restore(account.text())
+    fresh.restore(account.text(), 0)
     assert (fresh.delivered, fresh.dropped(), fresh.memo) == (6, {"expired": 3}, "budget")
 
 
@@ -61,19 +62,56 @@ def test_after_a_restart_the_text_is_older_and_changes_nothing(area):
     text = account.text()
     account.note(9, {"expired": 2})
     again = Account(area)
-    again.restore(text)
+    again.restore(text, 0)
     assert (again.delivered, again.dropped()) == (9, {"expired": 2})
+
+
+@pytest.mark.parametrize("is_reboot", [False, True])
+def test_what_does_not_add_up_shows_in_all_later_lives(area, is_reboot):
+    account = Account(area)
+    account.note(5, {"expired": 1}, unexplained=2)
+    assert account.figures(1)["received"] == 9
+    again = Account(memoryview(bytearray(AREA_BYTES)) if is_reboot else area)
+    for _opened in range(2):
+        again.restore(account.text(), 0)
+    assert again.figures(1)["received"] == 9
+    again.note(6, {}, unexplained=-2)
+    assert again.figures(0)["received"] == 12 == again.delivered + 1
+
+
+def test_what_was_on_disk_and_is_not_found_there_is_dropped(area):
+    account = Account(area)
+    account.restore("", 0)
+    account.note(0, {}, stored=7)
+    again = Account(area)
+    again.note(0, {}, stored=0)  # not opened yet
+    assert again.restore("", 4) == 3
+    assert again.dropped() == {"store_lost": 3}
+    assert again.restore("", 0) == 0  # the outbox counts by itself what it loses while it runs
+    assert Account(area).restore("", 1) == 0
+    assert Account(area).dropped() == {"store_lost": 3}
+
+
+def test_a_counter_does_not_go_back_while_the_broker_brings_messages_again(area):
+    account = Account(area)
+    account.note(5, {})
+    assert account.figures(3)["most_received"] == 8
+    again = Account(area)
+    found = again.figures(0)
+    assert (found["received"], found["most_received"]) == (5, 8)
+    assert again.figures(4)["most_received"] == 9
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "no json", "[]", "{}", '{"delivered":-1}', '{"delivered":true,"dropped":7,"memo":3}', "[" * 9000,
+     '{"unexplained":"7"}', '{"unexplained":99999999999999999999}',
      '{"delivered":1e400,"dropped":{"a":"b","":-3}}', json.dumps({"memo": "x" * 500}), "9" * 20000],
 )  # fmt: skip
 def test_a_text_that_is_not_ours_counts_nothing(area, text):
     account = Account(area)
-    account.restore(text)
-    assert account.figures(0) == {"received": 0, "delivered": 0, "waiting": 0, "dropped": {}}
+    account.restore(text, 0)
+    assert account.figures(0) == {"received": 0, "delivered": 0, "waiting": 0, "dropped": {}, "most_received": 0}
     assert account.memo == ""
 
 
@@ -119,7 +157,7 @@ class Lives(RuleBasedStateMachine):
 
     def start(self):
         self.account = Account(self.area)
-        self.account.restore(self.text)
+        self.account.restore(self.text, self.on_disk)
         self.delivered = 0
         self.dropped = Counter()
         self.memory = 0
@@ -143,7 +181,7 @@ class Lives(RuleBasedStateMachine):
         self.note()
 
     def note(self):
-        self.account.note(self.delivered, self.dropped)
+        self.account.note(self.delivered, self.dropped, stored=self.on_disk)
 
     @rule()
     def deliver(self):
@@ -165,6 +203,7 @@ class Lives(RuleBasedStateMachine):
             release()
         self.volatile = []
         self.text = self.account.text()
+        self.note()
 
     @rule()
     def kill(self):

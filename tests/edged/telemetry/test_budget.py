@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edged.settings import BudgetSettings
@@ -58,7 +58,8 @@ def test_a_wait_is_as_long_as_it_takes_for_one_more():
     assert each.take(at((wait_s + 0.1) / DAY_S)) == 0
 
 
-@given(st.lists(st.floats(0, 3), min_size=1, max_size=40), st.integers(100, 5000), st.integers(1, 28))
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 3), min_size=1, max_size=30), st.integers(50, 500), st.integers(1, 28))
 def test_no_month_ever_has_more_than_its_limit(steps, limit, reset_day):
     each, days, sent = budget(limit, reset_day), 0.0, {}
     for step in steps:

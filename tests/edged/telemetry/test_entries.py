@@ -1,25 +1,32 @@
-from edged.telemetry.entries import Batch, Entry, Loaded, Place, StoredReading, row_bytes
+from edged.telemetry.entries import Batch, Entry, LaneStats, OnDisk, Place, TelemetryStats
 from edged.telemetry.reading import Reading
 
 READING = Reading("g/b/1", "farm", "{}", 2)
 
 
-def test_an_entry_costs_more_in_memory_than_its_text():
-    entry = Entry(READING, None, 0.0)
-    assert entry.memory_bytes > 500
-    assert entry.row_bytes == row_bytes(READING)
-    assert entry.place is Place.READY
+def test_an_entry_costs_more_in_memory_than_its_text_and_more_than_on_disk():
+    entry = Entry(READING, None, 0.0, 1)
+    assert entry.memory_bytes > entry.row_bytes > 2
+    assert (entry.place, entry.on_disk) == (Place.READY, OnDisk.NO)
 
 
 def test_entries_and_batches_are_themselves_only():
-    assert Entry(READING, None, 0.0) != Entry(READING, None, 0.0)
-    entry = Entry(READING, None, 0.0)
+    assert Entry(READING, None, 0.0, 1) != Entry(READING, None, 0.0, 1)
+    entry = Entry(READING, None, 0.0, 1)
     assert Batch("farm", (entry,)) != Batch("farm", (entry,))
 
 
-def test_the_last_row_looked_at_may_be_a_damaged_one():
-    stored = StoredReading(4, READING)
-    assert Loaded((), {}).last_row == 0
-    assert Loaded((stored,), {}).last_row == 4
-    assert Loaded((stored,), {2: 10}).last_row == 4
-    assert Loaded((stored,), {9: 10}).last_row == 9
+def test_the_figures_of_the_status_are_those_of_the_account():
+    low = LaneStats(2, 3, 7.77, 300, {"expired": 1})
+    stats = TelemetryStats(10, 0, 4, 5, 3, {"expired": 1}, 7.77, 1800, 300, 4096, 512, lanes={"low": low})
+    assert stats.outbox_figures() == {
+        "waiting": 5,
+        "on_disk": 3,
+        "oldest_age_s": 7.8,
+        "memory_bytes": 1800,
+        "disk_bytes": 300,
+        "max_bytes": 4096,
+        "written_bytes": 512,
+        "overtaking": 0,
+        "lanes": {"low": {"waiting": 5, "oldest_age_s": 7.8, "dropped": {"expired": 1}}},
+    }

@@ -8,13 +8,13 @@ import logging
 import pytest
 
 from edged.settings import BudgetSettings, OutboxSettings, TelemetrySettings
-from edged.telemetry.entries import Evicted, StoreSummary
 from edged.telemetry.forward import Forwarder, Link
 from edged.telemetry.gate import make_gate
 from edged.telemetry.moments import NO_MOMENT
 from edged.telemetry.outbox import Outbox
 from edged.telemetry.pace import Pace
 from edged.telemetry.reading import Reading, make_reading
+from edged.telemetry.transactions import Committed, StoreSummary
 from metered_realtime import AckTimeoutError, Connected, Disconnected, ServerRequestError
 
 
@@ -24,7 +24,7 @@ class Road:
     def __init__(self, hub):
         self.hub = hub
         self.outbox = Outbox(OutboxSettings())
-        self.outbox.opened(StoreSummary(0, 0, 0))
+        self.outbox.opened(StoreSummary())
         self.acked = []
         self.now_s = 0.0
         self.failed = []
@@ -231,7 +231,7 @@ async def test_a_batch_from_disk_that_is_no_json_any_more_is_dropped_alone(road,
     bad = Reading("g/b/x", "farm", '{"id":', 6)
     road.outbox.accept(bad, lambda: road.acked.append("bad"), 0.0)
     write = road.outbox.take_write(10.0, everything=True)
-    road.outbox.written(write, Evicted(), 10.0)
+    road.outbox.written(write, Committed({}), 10.0)
     road.forwarder.wake()
     await road.until(lambda: road.outbox.stats().waiting == 0)
     road.accept(1)

@@ -97,6 +97,13 @@ def test_a_backlog_waits_for_no_company():
     assert "farm" not in ask(each, 0.0, is_behind=True).not_yet
 
 
+def test_after_an_outage_nobody_waits_for_company():
+    each = gate()
+    each.arrived(reading(delay_s=60.0), 0.0)
+    each.link_up()
+    assert "farm" not in ask(each, 0.0).not_yet
+
+
 def test_the_pace_is_kept_and_a_complaint_slows_it():
     each = gate(pace=Pace(10, 1))
     assert isinstance(ask(each, 0.0), Go)
@@ -165,6 +172,7 @@ class Life(RuleBasedStateMachine):
         self.waiting = []  # (reading, came in)
         self.until_s = float("inf")
         self.sent = 0
+        self.refused_s = 0.0
 
     @rule(delay_s=st.sampled_from([0.0, 0.0, 5.0]), channel=st.sampled_from(["a", "b"]), lane=st.sampled_from([1, 2]))
     def arrive(self, delay_s, channel, lane):
@@ -188,6 +196,7 @@ class Life(RuleBasedStateMachine):
     @rule()
     def refuse(self):
         self.gate.hold(Hold("backend_error", "trouble", 0.5, 2.0), self.now_s, moment(self.now_s))
+        self.refused_s = self.now_s
         self.look()
 
     def look(self):
@@ -212,7 +221,8 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def nothing_is_forgotten(self):
         for one, came_s in self.waiting:
-            assert self.now_s - came_s <= one.batch_delay_s + 5.0
+            # After the last refusal at most 2 s, then a message a second at the slowest pace.
+            assert self.now_s <= max(came_s + one.batch_delay_s, self.refused_s) + 6.0
 
     @invariant()
     def what_is_counted_was_sent(self):

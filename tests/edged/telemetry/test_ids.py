@@ -127,13 +127,31 @@ def test_ids_far_beyond_any_window_prove_that_the_broker_counts_on(numbering):
     assert numbering.again(5000) == first
 
 
-def test_a_broker_in_an_earlier_state_has_proven_nothing(numbering):
+def test_a_broker_in_an_earlier_state_may_mean_other_messages(numbering):
     packet_id = numbering.prove_order()
     first = numbering.new(packet_id)
     numbering.ack(packet_id)
     numbering.ids.connecting()
     numbering.new(2)
     assert numbering.again(packet_id) != first
+
+
+def test_a_broker_that_came_up_in_an_earlier_state_still_counts_on(numbering):
+    numbering.prove_order(100)
+    numbering.ids.connecting()
+    first = numbering.new(50)
+    numbering.ack(50)
+    numbering.ids.connecting()
+    assert numbering.again(50) == first
+
+
+def test_ids_that_come_back_while_connected_are_ids_that_are_used_again(numbering):
+    numbering.prove_order(100)
+    numbering.new(50)
+    first = numbering.new(51)
+    numbering.ack(51)
+    numbering.ids.connecting()
+    assert numbering.again(51) != first
 
 
 def test_a_lost_session_forgets_everything_but_the_sequence(numbering):

@@ -78,9 +78,8 @@ class World(RuleBasedStateMachine):
         self.given = {}
         self.acked_on = {}
         self.uncertain = set()
-        self.repeats = 0
         self.newest = 0
-        self.attempt = 0
+        self.under = {}
         self.start()
 
     def start(self):
@@ -195,7 +194,6 @@ class World(RuleBasedStateMachine):
     @precondition(lambda self: not self.connected)
     @rule(answered=st.booleans())
     def connect(self, answered):
-        self.attempt += 1
         self.ids.connecting()
         self.connected = True
         present, self.is_known = self.is_known, True
@@ -242,11 +240,12 @@ class World(RuleBasedStateMachine):
         before = self.given.get(number)
         if repeated and before is not None and number not in self.uncertain and self.is_recent(packet_id):
             acked_on = self.acked_on.get(number)
-            if acked_on is None or (self.ids._in_order and acked_on == self.attempt - 1):
-                self.repeats += 1
+            is_its_own = self.under.get(packet_id) == number
+            if is_its_own and (acked_on is None or (self.ids._in_order and acked_on == self.ids._epoch - 1)):
                 assert found == before, f"message {number} was {before} and is {found}"
         if not repeated:
             self.newest = packet_id
+        self.under[packet_id] = number
         self.given[number] = found
         self.acked_on.pop(number, None)
 
@@ -259,7 +258,7 @@ class World(RuleBasedStateMachine):
     def acknowledge(self, count):
         for number, packet_id, ack in self.held[:count]:
             self.ids.acknowledged(packet_id, self.now_s)
-            self.acked_on[number] = self.attempt
+            self.acked_on[number] = self.ids._epoch
             ack()
         del self.held[:count]
 

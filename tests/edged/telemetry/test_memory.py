@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from edged.settings import BudgetSettings
+from edged.telemetry.budget import Budget
 from edged.telemetry.entries import TelemetryStats
 from edged.telemetry.memory import Memory
+from edged.telemetry.moments import Moment
 
 
 @dataclass
@@ -30,7 +33,8 @@ def place(tmp_path):
 
 
 def stats(delivered=0, waiting=0, **dropped):
-    return TelemetryStats(0, 0, delivered, waiting, 0, dropped)
+    received = delivered + waiting + sum(dropped.values())
+    return TelemetryStats(received, 0, delivered, waiting, 0, dropped)
 
 
 def test_a_message_that_comes_again_to_the_next_process_keeps_its_id(place):
@@ -71,5 +75,47 @@ def test_what_qos_0_loses_with_the_process_is_counted(place):
         "delivered": 5,
         "waiting": 3,
         "dropped": {"expired": 2, "killed": 1},
+        "most_received": 11,
+        "this_life": {"received": 7, "recovered": 0, "delivered": 4, "waiting": 3, "dropped": {}},
     }
     again.close(stats())
+
+
+NOW = Moment("boot", 1_000_000, 1_793_577_600_000, is_set=True)
+
+
+def budget_of(memory):
+    return Budget(BudgetSettings(), state=memory.account.memo)
+
+
+def test_what_the_budget_has_counted_is_known_to_the_next_process(place):
+    memory = Memory("g", place)
+    budget = budget_of(memory)
+    budget.take(NOW)
+    memory.remember(budget)
+    memory.close(stats())
+    again = Memory("g", place)
+    budget = budget_of(again)
+    assert budget.used == 1
+    budget.take(NOW)
+    again.remember(budget)
+    again.remember(budget)
+    assert budget.used == 2
+
+
+def test_what_the_budget_has_counted_before_a_reboot_is_added_once_it_is_read(place):
+    memory = Memory("g", place / "before")
+    budget = budget_of(memory)
+    budget.take(NOW)
+    memory.remember(budget)
+    kept = memory.account.text()
+    memory.close(stats())
+    again = Memory("g", place / "after")
+    budget = budget_of(again)
+    again.remember(budget)
+    again.account.restore(kept, 0)
+    budget.take(NOW)
+    for _ in range(3):
+        again.remember(budget)
+    assert budget.used == 2
+    assert again.account.memo == budget.state()

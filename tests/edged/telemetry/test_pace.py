@@ -1,7 +1,7 @@
 """How fast messages may leave, and what a complaint of the service does to it."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edged.telemetry.pace import Pace
@@ -64,6 +64,7 @@ def test_every_quiet_minute_gives_a_twentieth_back_until_all_is_back():
     assert [pace.take(3600.0) for _ in range(99)] == [0] * 99
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 200), st.booleans()), max_size=60))
 def test_never_more_than_the_rate_and_the_burst_whatever_happens(steps):
     pace, now_s, taken = Pace(80, 100), 0.0, 0

@@ -196,6 +196,18 @@ def test_figures_tell_by_route_what_became_of_its_messages():
     assert figures["topics_remembered"] == 1
 
 
+def test_a_fault_of_ours_costs_one_message_and_is_told(monkeypatch):
+    road = Road({"topic": "#", "on_change": True})
+    monkeypatch.setattr("edged.telemetry.pipeline.decode_payload", lambda *_: 1 / 0)
+    error = road.refused("t", b"1")
+    assert error.reason == "unexpected"
+    assert str(error) == "'t': a fault of edged, please report it: ZeroDivisionError('division by zero')"
+    assert isinstance(error.__cause__, ZeroDivisionError)
+    monkeypatch.undo()
+    assert road.said("t", b"1")["value"] == 1
+    assert road.counts.refused == {"unexpected": 1}
+
+
 def test_ten_thousand_topics_are_remembered_up_to_the_bound():
     road = Road({"topic": "#", "on_change": True}, topics=100)
     for number in range(10_000):

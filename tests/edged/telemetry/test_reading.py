@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edged.settings_routes import MAX_READING_BYTES
 from edged.telemetry.moments import NO_MOMENT, Moment
 from edged.telemetry.payload import Base64, PayloadError, decode_payload
-from edged.telemetry.reading import Reading, ReadingSource, finished, make_reading, message_text, write_body
+from edged.telemetry.reading import Reading, finished, make_reading, message_text, write_body
 
 WALL_MS = 1_790_000_000_000
 UNSET = Moment("6c1f", 5_000, 86_400_000, False)
@@ -82,11 +82,6 @@ def test_a_long_topic_counts():
         make_reading("i", "c", "t" * 60_000, 1, 0, retained=False)
     assert caught.value.reason == "too_large"
     assert len(str(caught.value)) < 250
-
-
-def test_ids_are_never_given_twice():
-    source = ReadingSource("farm-1", "6c1f")
-    assert [source.next_id() for _ in range(3)] == ["farm-1/6c1f/1", "farm-1/6c1f/2", "farm-1/6c1f/3"]
 
 
 @given(VALUES, st.text(st.characters(exclude_categories=["Cs"]), max_size=20), st.booleans())

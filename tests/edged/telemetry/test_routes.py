@@ -63,6 +63,13 @@ def test_remembered_topics_are_bounded():
     assert len(router._remembered) == 100
 
 
+def test_long_topics_of_a_stranger_find_their_way_and_are_not_remembered():
+    router = Router([RouteSettings(topic="t/{name...}", channel="c{name}")], "farm")
+    assert router.way("t/" + "x" * 200).channel == "c" + "x" * 200
+    assert "at most 256" in router.way("t/" + "x" * 60_000).fault
+    assert [len(topic) for topic in router._remembered] == [202]
+
+
 def test_topics_make_a_bounded_number_of_channels():
     channels = MadeChannels([RouteSettings(topic="a", channel="fixed"), RouteSettings(topic="{b}", channel="{b}")])
     admitted = [channels.admit(f"c{n}", n) for n in range(200)]

@@ -147,3 +147,43 @@ def test_no_minute_has_more_than_twice_what_the_throttle_allows(count, gaps_ms):
             sent_at_ms.append(now_ms)
     for at_ms in sent_at_ms:
         assert sum(at_ms <= other < at_ms + 60_000 for other in sent_at_ms) <= 2 * count
+
+
+RULES = st.fixed_dictionaries(
+    {},
+    optional={
+        "on_change": st.just(True),
+        "dead_band": st.sampled_from([1, 2]),
+        "min_interval_s": st.sampled_from([2, 5]),
+        "max_interval_s": st.sampled_from([5, 8]),
+    },
+)
+
+
+def by_the_book(route, history, value, now_s):
+    """Say whether a value passes, from all that has passed before: (when, value)."""
+    if not history:
+        return True
+    at_s, last = history[-1]
+    is_due = 0 < route.max_interval_s <= now_s - at_s
+    band = route.dead_band or (1 if route.on_change else 0)
+    is_new = is_due or (
+        abs(value - last) >= band if isinstance(value, int) and isinstance(last, int) else value != last
+    )
+    return (is_new or not band) and now_s - at_s >= route.min_interval_s
+
+
+@given(RULES, st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([1, 2, 3, "off"]), st.integers(0, 3))))
+def test_every_decision_is_by_the_book(route, events):
+    route = RouteSettings(topic="t", **route)
+    rules = rules_of(route)
+    if rules is None:
+        return
+    sampler = Sampler(2)
+    histories, now_s = {"a": [], "b": []}, 0
+    for topic, value, gap_s in events:
+        now_s += gap_s
+        passes = not sampler.why_not(topic, value, rules, now_s * 1000)
+        assert passes is by_the_book(route, histories[topic], value, now_s)
+        if passes:
+            histories[topic].append((now_s, value))

@@ -14,11 +14,11 @@ from edged.settings import HubLinkSettings, OutboxSettings, Secret, TelemetrySet
 from edged.supervise import keep_running
 from edged.telemetry import window
 from edged.telemetry.clock import Clock
-from edged.telemetry.entries import StoreSummary
 from edged.telemetry.forward import Forwarder
 from edged.telemetry.gate import make_gate
 from edged.telemetry.outbox import Outbox
 from edged.telemetry.reading import make_reading
+from edged.telemetry.transactions import StoreSummary
 from edged.telemetry.uplink import run_uplink
 from metered_realtime import Message, SignallingClient
 from scripts.lib.tcp_cutter import tcp_cutter
@@ -37,7 +37,7 @@ class Road:
         settings = HubLinkSettings(url=f"ws://127.0.0.1:{port}", key=Secret(KEY), silence_s=silence_s)
         self.link = HubLink(settings)
         self.outbox = Outbox(OutboxSettings())
-        self.outbox.opened(StoreSummary(0, 0, 0))
+        self.outbox.opened(StoreSummary())
         self.gate = make_gate(TelemetrySettings(gather_s=0), delays=brief)
         self.changed = asyncio.Event()
         self.states = []

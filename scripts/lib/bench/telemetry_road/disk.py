@@ -6,6 +6,7 @@ loop device, whose counter shows all that one server causes, the journal's block
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import subprocess
@@ -32,11 +33,12 @@ class Disk:
     is_own: bool
     kind: str
 
-    def device_bytes(self) -> int | None:
+    async def device_bytes(self) -> int | None:
         """Return what has been written to the device, all of it: nothing is left in memory. None: others write, too."""
         if not self.is_own:
             return None
-        subprocess.run(["sync", "-f", self.folder], check=True)
+        sync = await asyncio.create_subprocess_exec("sync", "-f", self.folder)
+        await sync.wait()
         number = self.folder.stat().st_dev
         counters = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}/stat").read_text().split()
         return int(counters[_SECTORS_WRITTEN]) * SECTOR_BYTES

@@ -10,7 +10,7 @@ import statistics
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class Effort:
     alone_s: float = 4.0
     outage_settle_s: float = 8.0
     slow_s: float = 60.0
+    settle_s: float = 2.0
     outage_s: float = 50.0
     quiet_s: float = 8.0
 
@@ -58,6 +59,35 @@ class Moment:
     cpu_s: float
     site_cpu_s: float
     disk_b: int
+
+
+class Link:
+    """A relay to the far side; while it is cut, nothing listens at its port."""
+
+    def __init__(self, far_port: int) -> None:
+        self.port = peers.free_port()
+        self._cutter = TcpCutter("127.0.0.1", far_port)
+        self._server: asyncio.Server | None = None
+
+    async def mend(self) -> None:
+        self._server = await asyncio.start_server(self._cutter.relay, "127.0.0.1", self.port)
+
+    async def cut(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._cutter.cut()
+            await self._server.wait_closed()
+            self._server = None
+
+
+@contextlib.asynccontextmanager
+async def link_to(far_port: int) -> AsyncIterator[Link]:
+    link = Link(far_port)
+    await link.mend()
+    try:
+        yield link
+    finally:
+        await link.cut()
 
 
 class Visit:
@@ -76,20 +106,25 @@ class Visit:
         self._published = 0
 
     async def measure(self) -> None:
-        """Measure online, then, in a new life, an outage."""
-        async with self._server.far() as far:
-            self._published = 0
-            async with self._server.site(self._folder("online"), far.port) as site:
-                await self._online(site, far, self._effort.rate)
-                await self._online(site, far, 0.0)
-        async with self._server.far() as far:
-            self._published = 0
-            link = peers.free_port()
-            async with self._server.site(self._folder("offline"), link) as site:
-                if self._slow:
-                    await self._offline(site, far, self._effort.slow_rate, self._effort.slow_s)
-                await self._offline(site, far, self._effort.rate, self._effort.outage_s)
-                await self._drain(site, far, link)
+        """Measure online, then an outage, each in a life of its own."""
+        async with self._life("online") as (site, far, _link):
+            await self._online(site, far, self._effort.rate)
+            await self._online(site, far, 0.0)
+        if self._slow:
+            async with self._life("slow") as (site, far, link):
+                await self._outage(site, far, link, self._effort.slow_rate, self._effort.slow_s)
+        async with self._life("offline") as (site, far, link):
+            await self._outage(site, far, link, self._effort.rate, self._effort.outage_s)
+            await self._drain(site, far, link)
+
+    @contextlib.asynccontextmanager
+    async def _life(self, name: str) -> AsyncIterator[tuple[Site, Far, Link]]:
+        """Start everything anew; only where the link is to be cut, it goes through a relay."""
+        self._published = 0
+        async with self._server.far() as far, link_to(far.port) as link:
+            port = far.port if name == "online" else link.port
+            async with self._server.site(self._folder(name), port) as site:
+                yield site, far, link
 
     def _folder(self, state: str) -> Path:
         return self._disk.folder / f"{self._server.name}-{self._server.setup}-{self._payload_b}-{state}"
@@ -102,14 +137,14 @@ class Visit:
         async with self._sensors(site, far, rate):
             await _until(lambda: far.progress.count > before, ARRIVAL_LIMIT_S)
             await asyncio.sleep(effort.warm_s)
-            device_b = self._disk.device_bytes()
+            device_b = await self._disk.device_bytes()
             await _collect(far)
             moments = [_look(site, far)]
             for _ in range(slices):
                 await asyncio.sleep(slice_s)
                 moments.append(_look(site, far))
             arrived = await _collect(far)
-            device_b = _grown(device_b, self._disk.device_bytes())
+            device_b = _grown(device_b, await self._disk.device_bytes())
         await _until_quiet(far, self._published, effort.quiet_s)
         late = await _collect(far)
         span = Span(
@@ -126,39 +161,35 @@ class Visit:
         figures.repeated = arrived["repeats"] + late["repeats"]
         self.found.append(figures)
 
-    async def _offline(self, site: Site, far: Far, rate: float, seconds: float) -> None:
-        """Measure what is taken in while nothing can be sent."""
+    async def _outage(self, site: Site, far: Far, link: Link, rate: float, seconds: float) -> None:
+        """Cut the link while messages come, and measure what is taken in while nothing can be sent."""
         async with self._sensors(site, far, rate):
+            await _until(lambda: far.progress.count > 0, ARRIVAL_LIMIT_S)
+            await asyncio.sleep(self._effort.settle_s)
+            await link.cut()
             await asyncio.sleep(self._effort.outage_settle_s)
-            device_b = self._disk.device_bytes()
+            device_b = await self._disk.device_bytes()
             first = _look(site, far)
             await asyncio.sleep(seconds)
             last = _look(site, far)
-            device_b = _grown(device_b, self._disk.device_bytes())
+            device_b = _grown(device_b, await self._disk.device_bytes())
         span = _span(first, last, round(rate * (last.at_s - first.at_s)), device_b)
         self.found.append(self._figures("offline", rate, span, site))
 
-    async def _drain(self, site: Site, far: Far, link: int) -> None:
+    async def _drain(self, site: Site, far: Far, link: Link) -> None:
         """Let the link come back, and measure from the first message to the last."""
-        cutter = TcpCutter("127.0.0.1", far.port)
-        device_b = self._disk.device_bytes()
-        relay = await asyncio.start_server(cutter.relay, "127.0.0.1", link)
-        try:
-            await _until(lambda: far.progress.count > 0, ARRIVAL_LIMIT_S)
-            first = last = _look(site, far)
-            while last.arrived < self._published and time.monotonic() - last.at_s < self._effort.quiet_s:
-                await asyncio.sleep(POLL_S)
-                if far.progress.count != last.arrived:
-                    last = _look(site, far)
-            arrived = await _collect(far)
-            span = _span(first, last, last.arrived - first.arrived, _grown(device_b, self._disk.device_bytes()))
-            figures = self._figures("drain", None, span, site)
-        finally:
-            relay.close()
-            cutter.cut()
-            await relay.wait_closed()
-        figures.backlog = self._published
-        figures.lost = self._published - arrived["count"]
+        await _collect(far)
+        device_b = await self._disk.device_bytes()
+        first = _look(site, far)
+        await link.mend()
+        await _until(lambda: far.progress.count > first.arrived, ARRIVAL_LIMIT_S)
+        await _until_quiet(far, self._published, self._effort.quiet_s)
+        last, arrived = _look(site, far), await _collect(far)
+        span = _span(first, last, arrived["count"], _grown(device_b, await self._disk.device_bytes()))
+        span = replace(span, seconds=arrived["last_s"] - arrived["first_s"])
+        figures = self._figures("drain", None, span, site)
+        figures.backlog = self._published - first.arrived
+        figures.lost = self._published - last.arrived
         figures.repeated = arrived["repeats"]
         self.found.append(figures)
 
