@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from edged.broker import OpenDoor, open_mqtt_door
@@ -17,11 +18,13 @@ from edged.state_directory import StateDirectoryError, claim, state_directory
 from edged.status.board import Board
 from edged.status.desk import Desk
 from edged.status.drop_news import DropNews
+from edged.supervise import keep_running
 from edged.systemd import Notifier
 
 _log = logging.getLogger(__name__)
 
 _STATUS_LINE_S = 10.0
+_LINE_GAP_S = 0.2
 EXIT_FAILED = 1
 
 
@@ -37,12 +40,14 @@ async def serve(
     notifier = Notifier()
     board = Board(time.monotonic)
     gateway = Gateway(settings, state_dir, board=board, open_door=open_door)
-    board.watch(lambda: notifier.status(gateway.desk.line()))
+    changed = asyncio.Event()
+    board.watch(changed.set)
+    line = _StatusLine(notifier, gateway.desk, changed)
     try:
         async with asyncio.TaskGroup() as group:
             helpers = [
                 group.create_task(_feed_watchdog(notifier), name="watchdog"),
-                group.create_task(_keep_line(notifier, gateway.desk), name="status line"),
+                group.create_task(keep_running("status line", line.keep), name="status line"),
             ]
             gateway.start(group)
             notifier.ready()
@@ -66,14 +71,26 @@ async def _feed_watchdog(notifier: Notifier) -> None:
         await asyncio.sleep(notifier.watchdog_interval_s)
 
 
-async def _keep_line(notifier: Notifier, desk: Desk) -> None:
-    """Show what is counted, too, which nobody reports when it changes; and tell the log of what is dropped."""
-    news = DropNews()
-    while True:
-        if (line := news.line(desk.account(), time.monotonic())) is not None:
-            _log.warning("telemetry: %s", line)
-        await asyncio.sleep(_STATUS_LINE_S)
-        notifier.status(desk.line())
+class _StatusLine:
+    """The gateway in one line for the service manager; and a word in the log of what is dropped."""
+
+    def __init__(self, notifier: Notifier, desk: Desk, changed: asyncio.Event) -> None:
+        self._notifier = notifier
+        self._desk = desk
+        self._changed = changed
+        self._news = DropNews()
+
+    async def keep(self, _up: Callable[[str], None]) -> None:
+        """Part of `keep_running`: show every change, and what is counted, which nobody reports when it changes."""
+        while True:
+            if (line := self._news.line(self._desk.account(), time.monotonic())) is not None:
+                _log.warning("telemetry: %s", line)
+            self._notifier.status(self._desk.line())
+            await asyncio.sleep(_LINE_GAP_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_STATUS_LINE_S):
+                    await self._changed.wait()
+            self._changed.clear()
 
 
 def run(settings: Settings) -> int:

@@ -119,8 +119,9 @@ def _check(arguments: argparse.Namespace) -> int:
         except SchemaError as err:
             _complain(f"{arguments.file}: {err}")
             return EXIT_CONFIG
-    cameras, routes = len(settings.cameras), len(settings.telemetry.routes)
-    _say(f"{arguments.file}: good; {_count(cameras, 'camera')}, {_count(routes, 'telemetry route')}")
+    cameras, routes, rules = len(settings.cameras), len(settings.telemetry.routes), len(settings.commands.rules)
+    more = f", {_count(rules, 'command rule')}" if rules else ""
+    _say(f"{arguments.file}: good; {_count(cameras, 'camera')}, {_count(routes, 'telemetry route')}{more}")
     return 0
 
 

@@ -204,7 +204,7 @@ class Gateway:
         if settings.homeassistant:
             self._broker.listen(birth_topic(settings.homeassistant_prefix), site.homeassistant_said)
         self._board.watch(site.changed)
-        self._stages.append([group.create_task(site.run(), name="site")])
+        self._stages.append([group.create_task(keep_running("site", site.run), name="site")])
 
     def _start_status(self, group: asyncio.TaskGroup) -> None:
         settings = self._settings.status

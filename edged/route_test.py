@@ -24,7 +24,7 @@ from edged.telemetry.payload import PayloadError
 from edged.telemetry.pipeline import HeldBack, Pipeline
 from edged.telemetry.reading import message_text
 from edged.telemetry.routes import Way
-from edged.topic_filters import mismatch
+from edged.topic_filters import mismatch, topic_fault
 
 EXIT_NOT_SENT = 1
 EXIT_CONFIG = 78
@@ -80,6 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def explain(settings: Settings, attempt: Attempt, now: Moment, *, has_payload: bool = True) -> dict[str, Any]:
     """Return what would become of a message. Without a payload only its way is looked at."""
+    if fault := topic_fault(attempt.topic):
+        return {"topic": attempt.topic, "sent": False, "route": None, "not": [], "reason": "no_topic", "why": fault}
     name = gateway_name(settings, socket.gethostname())
     road = Pipeline(settings.telemetry, settings.hub.channel, own_topics=own_filters(settings.site, name))
     way = road.way(attempt.topic)

@@ -62,10 +62,12 @@ class SenderSettings:
     )
 
     def cross_faults(self) -> Iterator[tuple[str, str]]:
-        """Find a rule for everybody that also asks for somebody."""
+        """Find a rule for everybody that also asks for somebody, and one that means nobody."""
         if self.anyone and (self.peers or self.metadata):
             yield "anyone", "is of no use together with peers or metadata; remove it, or them"
         for name, wanted in self.metadata.items():
+            if wanted is None or wanted in ([], ()):
+                yield f"metadata.{name}", "is empty, so that nobody is meant; say what the sender's token must say"
             if isinstance(wanted, Mapping):
                 yield (
                     f"metadata.{name}",
@@ -145,7 +147,8 @@ def unwise(settings: CommandSettings) -> Iterator[str]:
     """Yield sentences about what is allowed here and should not be."""
     for index, rule in enumerate(settings.rules):
         wide = [pattern for pattern in rule.topics if pattern.split("/")[0] in {"#", "+"}]
-        if wide and rule.sender.anyone:
+        sender = rule.sender
+        if wide and (sender.anyone or ("*" in sender.peers and not sender.metadata)):
             yield (
                 f"commands.rules[{index}] lets everybody in the channel publish to {wide[0]!r}: "
                 "name the topics, and ask for a sender.metadata role"

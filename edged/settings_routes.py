@@ -131,6 +131,10 @@ class RouteSettings:
         yield from self._selection_faults()
         if self.watch and not (self.on_change or self.dead_band):
             yield "watch", "is for on_change and dead_band; set one of them, or remove it"
+        if self.dead_band and self.payload in {"text", "raw"}:
+            yield "dead_band", f"compares numbers, but payload is {self.payload}; set payload: number, or use on_change"
+        if self.time_unit != "auto" and not self.time:
+            yield "time_unit", "is for the time in the payload; set time: to its path, or remove it"
         if self.dead_band and self.fields and not self.watch:
             yield "dead_band", f"needs one number; set watch: {next(iter(self.fields))}"
         if self.max_interval_s and not (self.on_change or self.dead_band):

@@ -208,7 +208,10 @@ def read_any(node: Node) -> Any:
     if tag == "str":
         return str(node.value)
     if tag == "bool":
-        return read_bool(node)
+        try:
+            return read_bool(node)
+        except WrongValueError as error:
+            raise WrongValueError(f'{error}; if a text is meant, put it in quotes: "{node.value}"') from None
     if tag == "int":
         return read_int(node)
     if tag == "float":

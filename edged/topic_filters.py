@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_MAX_TOPIC_BYTES = 65535
+
 
 def matches(topic_filter: str, topic: str) -> bool:
     """Say whether an MQTT topic filter selects a topic."""
@@ -16,6 +18,17 @@ def matches(topic_filter: str, topic: str) -> bool:
             return False
         given = given[: len(wanted)]
     return len(wanted) == len(given) and all(w in {"+", g} for w, g in zip(wanted, given, strict=True))
+
+
+def topic_fault(topic: str) -> str:
+    """Return why no message can have a topic, or an empty string."""
+    if not topic:
+        return "a topic is not empty"
+    if "+" in topic or "#" in topic:
+        return "this is a filter: a message has a topic without '+' and '#'"
+    if "\x00" in topic or len(topic.encode()) > _MAX_TOPIC_BYTES:
+        return f"a topic holds no zero character and at most {_MAX_TOPIC_BYTES} bytes"
+    return ""
 
 
 def is_exact(topic_filter: str) -> bool:

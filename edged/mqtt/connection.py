@@ -62,7 +62,10 @@ class Message(Protocol):
 
 
 class Connection:
-    """One paho client. `on_accepted(connection, session_present=...)` comes before the first message."""
+    """One paho client. `on_accepted(connection, session_present=...)` comes before the first message.
+
+    `on_published` is called for what has been handed over to be sent, before anything can come back.
+    """
 
     def __init__(
         self,
@@ -73,12 +76,14 @@ class Connection:
         *,
         v5: bool,
         will: Publication | None = None,
+        on_published: Callable[[Publication], None] = lambda _publication: None,
     ) -> None:
         self._settings = settings
         self._broker = broker
         self._v5 = v5
         self._on_accepted = on_accepted
         self._on_message = on_message
+        self._on_published = on_published
         self._loop = asyncio.get_running_loop()
         self._answered: asyncio.Future[bool] = self._loop.create_future()
         self._ended: asyncio.Future[Exception] = self._loop.create_future()
@@ -191,6 +196,7 @@ class Connection:
             info = self._client.publish(topic, publication.payload, qos, publication.retain, properties)
             if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 raise BrokerNotConnectedError(f"{self._broker} is not connected")
+            self._on_published(publication)
             if not qos:
                 return
             answer = self._pubacks[info.mid] = self._loop.create_future()

@@ -13,7 +13,7 @@ from edged.mqtt.deliveries import Deliveries
 from edged.mqtt.echoes import Echoes
 from edged.mqtt.messages import Facts, Inbound, Publication
 from edged.mqtt.requester import Requester
-from edged.mqtt.subscribing import overlapping
+from edged.mqtt.subscribing import evened, overlapping
 from edged.mqtt.words import Broker, OldBrokerError
 from edged.settings import MqttSettings
 from edged.topic_filters import matches
@@ -43,7 +43,8 @@ class MqttDoor:
     ) -> None:
         self._settings = settings
         self._broker = Broker(settings.host, settings.port, settings.username, client_id, settings.tls)
-        self._subscriptions = subscriptions
+        self._overlapping = overlapping([topic for topic, _qos in subscriptions])
+        self._subscriptions = evened(subscriptions, self._overlapping)
         self._on_message = on_message
         self._will = will
         self._on_up = on_up
@@ -55,7 +56,6 @@ class MqttDoor:
         self._refused_filters: set[str] = set()
         self._connection: Connection | None = None
         self._deliveries = Deliveries(self._send_ack)
-        self._overlapping = overlapping([topic for topic, _qos in subscriptions])
         self._copies = Copies(self._overlapping)
         self._echoes = Echoes()
         self._requester = Requester(self._broker, lambda: self._connection, self._is_selected)
@@ -91,7 +91,6 @@ class MqttDoor:
         """
         if self._connection is None:
             raise BrokerNotConnectedError(f"{self._broker} is not connected")
-        self._expect_echo(topic, payload)
         await self._connection.publish(Publication(topic, payload, qos, retain), Facts(expires_s))
 
     async def request(
@@ -109,7 +108,6 @@ class MqttDoor:
         Requests on one reply topic wait for each other unless replies carry the mark of MQTT 5. A reply without a mark
         that comes after its time, while the next request waits, only `is_reply` can tell from that one's.
         """
-        self._expect_echo(topic, payload, reply_topic)
         return await self._requester.request(
             Publication(topic, payload),
             reply_topic=reply_topic,
@@ -120,7 +118,13 @@ class MqttDoor:
 
     async def _live(self, up: Callable[[str], None]) -> None:
         connection = Connection(
-            self._settings, self._broker, self._accepted, self._received, v5=self._v5, will=self._will
+            self._settings,
+            self._broker,
+            self._accepted,
+            self._received,
+            v5=self._v5,
+            will=self._will,
+            on_published=self._expect_echo,
         )
         try:
             session_present = await connection.open(self._on_connecting)
@@ -162,10 +166,11 @@ class MqttDoor:
             matches(pattern, topic) for pattern, _qos in self._subscriptions if pattern not in self._refused_filters
         )
 
-    def _expect_echo(self, topic: str, payload: bytes, reply_topic: str = "") -> None:
+    def _expect_echo(self, publication: Publication) -> None:
         """What comes back by a route is no reading, and by a reply topic no reply."""
-        if not self._v5 and (topic == reply_topic or self._requester.is_awaited(topic) or self._is_selected(topic)):
-            self._echoes.published(topic, payload, time.monotonic())
+        topic = publication.topic
+        if not self._v5 and (self._requester.is_awaited(topic) or self._is_selected(topic)):
+            self._echoes.published(topic, publication.payload, time.monotonic())
 
     def _received(self, message: Message) -> None:
         packet_id, payload = message.mid, message.payload

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from edged.mqtt.stream import PacketError, PacketStream, PlainMessage, plain_message
+from edged.mqtt.stream import PacketError, PacketStream, PlainMessage, is_whole, plain_message
 
 GATHER_S = 0.005
 READ_BYTES = 64 * 1024
@@ -53,6 +53,7 @@ class Intake:
         on_end: Callable[[Exception | None], None],
     ) -> None:
         self._sock = sock
+        self._is_tls = isinstance(sock, ssl.SSLSocket)
         self._v5 = v5
         self._on_message = on_message
         self._on_other = on_other
@@ -106,7 +107,8 @@ class Intake:
         self._cancel_timer()
         if came:
             self._read_at_s = now_s
-        if came and follows:
+        # What TLS has read ahead the socket no longer shows.
+        if came and (follows or self._has_pending()):
             self._unwatch()
             self._later = self._loop.call_later(GATHER_S, self._readable)
         else:
@@ -140,7 +142,8 @@ class Intake:
             self._stream.add(data)
             self._hand_on()
             room_bytes -= len(data)
-            if not self._is_reading or not self._has_pending():
+            # A TLS socket gives no more than one record at a time, which is one message of most brokers.
+            if not self._is_reading or not self._is_tls:
                 return came
         return came
 
@@ -157,11 +160,14 @@ class Intake:
             message = plain_message(stream.data, *place, v5=self._v5)
             if message is not None:
                 self._on_message(message)
-            else:
+            elif is_whole(stream.data, *place):
                 self._on_other(stream.data[place[0] : place[2]])
+            else:
+                # The library would take the next packets for the rest of it.
+                self._finish(PacketError("a message with properties that is larger than we allow"))
 
     def _has_pending(self) -> bool:
-        return isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
+        return self._is_tls and self._sock.pending() > 0
 
     def _finish(self, error: Exception | None) -> None:
         self.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable
 
 from edged.errors import BrokerNotConnectedError, BrokerRefusedError, NoReplyError
@@ -63,15 +64,14 @@ class Requester:
                 reply.set_result(payload)
 
         request = Request(facts.reply_topic, facts.correlation, deliver, is_reply)
-        loop = asyncio.get_running_loop()
-        asked_s = loop.time()
+        asked_s = _uptime_s()
         while not self._requests.may_begin(facts.reply_topic):
             await self._freed.wait()
         self._requests.begin(request)
         try:
             connection = self._live()
             await self._listen(connection, facts.reply_topic)
-            await connection.publish(publication, facts.after(loop.time() - asked_s))
+            await connection.publish(publication, facts.after(_uptime_s() - asked_s))
             return await reply
         finally:
             self._end(request)
@@ -94,3 +94,8 @@ class Requester:
         # Those that wait look again, in the order they came.
         self._freed.set()
         self._freed = asyncio.Event()
+
+
+def _uptime_s() -> float:
+    """Return the time by which a question grows old: it goes on while the machine sleeps, which the loop's does not."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

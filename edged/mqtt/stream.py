@@ -121,6 +121,14 @@ class PacketStream:
         return None
 
 
+def is_whole(data: bytes, begin: int, content: int, end: int) -> bool:
+    """Say whether nothing was cut off a packet."""
+    length = 0
+    for at in range(content - 1, begin, -1):
+        length = length << 7 | data[at] & 0x7F
+    return content + length == end
+
+
 def plain_message(data: bytes, begin: int, content: int, end: int, *, v5: bool) -> PlainMessage | None:
     """Return the message of a PUBLISH packet, or None where it is none, or has something the library must look at."""
     head = data[begin]

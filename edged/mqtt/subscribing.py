@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from edged.topic_filters import is_exact, matches, overlap
 
@@ -38,3 +38,9 @@ def overlapping(filters: Sequence[str]) -> frozenset[str]:
         if others:
             found.update(others, (one,))
     return frozenset(found)
+
+
+def evened(subscriptions: Sequence[tuple[str, int]], marked: Collection[str]) -> tuple[tuple[str, int], ...]:
+    """Give all `marked` filters the highest QoS among them: of copies only one is kept, and nobody knows which."""
+    highest = max((qos for topic, qos in subscriptions if topic in marked), default=0)
+    return tuple((topic, highest if topic in marked else qos) for topic, qos in subscriptions)

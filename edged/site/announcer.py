@@ -86,9 +86,11 @@ class Announcer:
             self._retained.again()
             self._wake.set()
 
-    async def run(self) -> None:
-        """Publish until cancelled; then say that we are gone, which is no will's business where we stop on purpose."""
+    async def run(self, _up: Callable[[str], None]) -> None:
+        """Publish until cancelled, for `keep_running`; then say that we are gone, which is no will's business where we
+        stop on purpose."""
         self._retained.remember(await asyncio.to_thread(self._memory.read))
+        self._wake.set()
         try:
             while True:
                 await self._until_wanted()
@@ -97,8 +99,9 @@ class Announcer:
                     await self._tell()
                     # However much there is to say: news of one second go together.
                     await asyncio.sleep(_SOON_S)
-        finally:
+        except asyncio.CancelledError:
             await self._say_goodbye()
+            raise
 
     async def _until_wanted(self) -> None:
         wait_s = None
@@ -138,7 +141,9 @@ class Announcer:
                 _log.warning("site: %s, or set site.state: never", err)
             self._has_complained = True
             return True
-        except (MqttError, TimeoutError):
+        except TimeoutError:
+            return False  # A broker that is slow: the connection may live, and nobody would tell us of another one.
+        except MqttError:
             # The next one may be there already.
             self._is_up = self._connection != connection
             return False

@@ -18,7 +18,7 @@ def answer(request: bytes, document: Callable[[], Document]) -> bytes:
         case b"status":
             return status_json(document())
         case b"metrics":
-            return exposition(document()).encode()
+            return exposition(document()).encode("utf-8", "replace")
         case _:
             return b"error: unknown request; ask for status or metrics\n"
 

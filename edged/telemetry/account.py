@@ -55,6 +55,8 @@ class Account:
         self._dropped: dict[str, int] = {}
         self._is_restored = False
         self._memo = self._read_memo()
+        self.stored_memo = ""
+        """What the outbox file remembers of `memo`; empty until it is open."""
         held = self._head[_HELD]
         if held:
             self._dropped_before[self._known(_KILLED)] += held
@@ -80,20 +82,23 @@ class Account:
     def restore(self, text: str, stored: int) -> int:
         """Take over what the outbox file remembers, with `stored` readings in it; return how many it should have more.
 
-        Counts only grow, so the larger one is the later one.
+        Counts only grow, so the larger one is the later one. A second file in one life knows nothing of an earlier one,
+        and what is lost with the first is counted by the outbox.
         """
+        if self._is_restored:
+            return 0
+        self._is_restored = True
         delivered, dropped, memo, unexplained = _parse(text)
-        if self._is_new and not self._is_restored:
+        if self._is_new:
             self._unexplained_before = unexplained
             self._head[_UNEXPLAINED] += unexplained
         self._delivered_before = max(self._delivered_before, delivered)
         for reason, count in dropped.items():
             known = self._known(reason)
             self._dropped_before[known] = max(self._dropped_before[known], count)
+        self.stored_memo = memo
         self._memo = self._memo or memo
-        # Of a file that is replaced in this life the outbox itself counts what is lost.
-        missing = 0 if self._is_restored else max(0, self._head[_STORED] - stored)
-        self._is_restored = True
+        missing = max(0, self._head[_STORED] - stored)
         self._head[_STORED] = stored
         if missing:
             self._dropped_before[self._known(_LOST)] += missing

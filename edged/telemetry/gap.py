@@ -69,7 +69,7 @@ class Gap:
         for row, size_bytes in damaged.items():
             self._leave(size_bytes)
             self._dead.add(row, size_bytes)
-        return rows, len(damaged) + (0 if found.last_row else self.lose())
+        return rows, len(damaged)
 
     def eviction(self, wanted_bytes: int) -> Eviction | None:
         """Return what to drop for so many bytes, for a transaction that begins now."""

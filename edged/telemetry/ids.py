@@ -25,10 +25,11 @@ _NO_EPOCH = -1
 _SURELY_ON = 16
 """No broker that hands out its lowest free packet id has this fraction of all of them in flight: 4096."""
 _PROOFS_WANTED = 3
-_PROOF_AFTER_S = 0.5
+_PROOF_AFTER_S = 0.2
+"""Longer than an acknowledgement takes to a broker of the site."""
 
 # Places in the head.
-_SEQUENCE, _SEQUENCE_AGAIN, _EPOCH, _NEWEST, _IN_ORDER = range(5)
+_SEQUENCE, _SEQUENCE_AGAIN, _EPOCH, _NEWEST, _IN_ORDER, _PROOFS = range(6)
 
 
 def area_bytes(slots: int = PACKET_IDS) -> int:
@@ -54,14 +55,13 @@ class ReadingIds:
         self._epoch = min(self._head[_EPOCH], _MAX_EPOCH)
         self._trusted_epoch = _NO_EPOCH
         self._newest = self._head[_NEWEST] % slots
-        self._proofs = 0
+        self._proofs = self._head[_PROOFS]
         self._freed: tuple[int, float] | None = None
         self._is_first = True
 
     def session_lost(self) -> None:
         """The broker knows nothing of us: its packet ids begin again, and perhaps it is another one."""
         self._forget(0, self._slots)
-        self._head[_NEWEST] = self._newest = 0
         self._distrust()
 
     def connecting(self) -> None:
@@ -81,8 +81,7 @@ class ReadingIds:
         else:
             self._advance(packet_id, now_s)
         sequence = self._next()
-        # In this order: a slot that is half written holds no fingerprint.
-        self._prints[packet_id] = 0
+        # In this order: words never stand beside the number of others.
         self._sequences[packet_id] = sequence & 0xFFFFFFFF
         self._acked_in[packet_id] = 0
         self._prints[packet_id] = fingerprint
@@ -132,6 +131,7 @@ class ReadingIds:
             freed, since_s = self._freed
             if now_s - since_s >= _PROOF_AFTER_S and packet_id > freed:
                 self._proofs += 1
+                self._head[_PROOFS] = self._proofs
                 self._freed = None
         if self._proofs >= _PROOFS_WANTED or packet_id > self._slots // _SURELY_ON:
             self._in_order = True
@@ -147,8 +147,8 @@ class ReadingIds:
         self._begin_epoch(2)
 
     def _distrust(self) -> None:
-        self._proofs = 0
         self._freed = None
+        self._proofs = self._head[_PROOFS] = 0
         self._in_order = False
         self._head[_IN_ORDER] = 0
 

@@ -81,7 +81,7 @@ class Lane:
     @property
     def head_bytes(self) -> int:
         """What is ready in memory to be sent before the gap."""
-        return self._head.size_bytes + self._head.count * MEMORY_OVERHEAD_BYTES
+        return self._head.memory_bytes
 
     def has_work(self, not_yet: Container[str]) -> bool:
         """Say whether there is a message to send, channels left out that are not to be sent yet."""
@@ -344,6 +344,12 @@ class Lane:
             self._head.append(entry)
         self._close_gap()
 
+    def lose_gap(self) -> int:
+        """The gap should have rows, and there are none; return how many."""
+        self._disk_count -= self.gap.count
+        self.disk_bytes -= self.gap.total_bytes
+        return self.gap.lose()
+
     def lose(self, count: int, reason: str) -> None:
         """Count what was on disk only and is gone."""
         if count:
@@ -352,7 +358,9 @@ class Lane:
 
     def shed(self, keep_bytes: int) -> None:
         """Let what is on disk leave memory: the newest of the backlog, down to about so many bytes of it."""
-        if self._is_live_large(keep_bytes):
+        live = self._live
+        if live is not None and live.begins_on_disk and 2 * live.memory_bytes > keep_bytes:
+            # Fewer stay live: as backlog they would wait behind all of it.
             self.overtake()
         if self.gap.count:
             self._into_gap(self._tail.pop_stored())
@@ -362,13 +370,6 @@ class Lane:
         (self._tail if has_gap else self._head).extend(unstored)
         if has_gap and self._live is None:
             self._newest = self._tail
-
-    def _is_live_large(self, keep_bytes: int) -> bool:
-        """A few live ones that are on disk stay live: as backlog they would wait behind all of it."""
-        live = self._live
-        if live is None or live.oldest is None or live.oldest.on_disk is not OnDisk.YES:
-            return False
-        return 2 * (live.size_bytes + live.count * MEMORY_OVERHEAD_BYTES) > keep_bytes
 
     def store_lost(self) -> int:
         """The store was set aside: what was on disk only is gone and its number returned; the rest is written anew."""

@@ -40,7 +40,6 @@ class Memory:
         self._file = open_runtime_file(directory, ids.area_bytes(), account.AREA_BYTES)
         self._ids = ids.ReadingIds(gateway, self._file.life, self._file.area(ids.area_bytes()))
         self.account = account.Account(self._file.area(account.AREA_BYTES))
-        self._remembered = self.account.memo
         self.connecting = self._ids.connecting
         self.session_lost = self._ids.session_lost
 
@@ -50,10 +49,8 @@ class Memory:
 
     def remember(self, budget: Budget) -> None:
         """Keep what the budget has counted; what an earlier life counted is known once the outbox file is open."""
-        if self.account.memo != self._remembered:
-            budget.restore(self.account.memo)
-        self._remembered = budget.state()
-        self.account.remember(self._remembered)
+        budget.restore(self.account.stored_memo)
+        self.account.remember(budget.state())
 
     def totals(self, stats: TelemetryStats) -> dict[str, Any]:
         """Return the account of all lives, and of this one."""

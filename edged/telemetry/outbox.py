@@ -258,6 +258,8 @@ class Outbox:
         """The oldest rows of a gap are back in memory, except those that are too old by now."""
         lane = self._lanes[found.lane]
         rows, lost = lane.gap.loaded(found)
+        if not found.last_row:
+            lost += lane.lose_gap()
         entries = [self._expiry.stored_entry(stored, now_s, now) for stored in rows]
         lane.load(entry for entry in entries if entry.expires_s > now_s)
         for entry in entries:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from edged.errors import EdgedError
 
 MAX_DEPTH = 32
-_MAX_INTEGER = 2**64
+_LOWEST, _HIGHEST = -(2**63), 2**64 - 1
 _BOM = "\ufeff"
 
 
@@ -109,7 +109,7 @@ def _check(topic: str, value: Any) -> None:
                 if depth >= MAX_DEPTH:
                     raise _too_deep(topic)
                 inner.extend(item.values() if kind is dict else item)
-            elif (kind is int and abs(item) >= _MAX_INTEGER) or (kind is float and not math.isfinite(item)):
+            elif (kind is int and not _LOWEST <= item <= _HIGHEST) or (kind is float and not math.isfinite(item)):
                 raise _number_too_large(topic)
         level = inner
         depth += 1

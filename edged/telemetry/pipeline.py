@@ -1,6 +1,6 @@
 """From a message of the broker to a reading, or to the reason why there is none. Pure, and used by `edged route test`.
 
-The order: route, retained, size and decoding, selection, time, channel, filters, reading.
+The order: route, retained, size and decoding, selection, time, channel, reading, filters.
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ class Pipeline:
         except _FAULTS_OF_OURS as error:
             # What nobody thought of costs this one message, not all that come after it.
             counts.refused[UNEXPECTED] += 1
-            raise PayloadError(UNEXPECTED, f"{shown(message.topic)}: a fault of edged, please report it: {error!r}") from error
+            raise PayloadError(
+                UNEXPECTED, f"{shown(message.topic)}: a fault of edged, please report it: {error!r}"
+            ) from error
         if isinstance(made, HeldBack):
             counts.filtered[made.reason] += 1
         else:
@@ -129,10 +131,8 @@ class Pipeline:
         time_ms, time_fault = self._time(route, decoded, now)
         if way.is_made:
             self._check_channel(way, topic, now)
-        if route.rules is not None and (reason := self._sampler.why_not(topic, value, route.rules, now.uptime_ms)):
-            return HeldBack(reason)
         lane = LOW if message.retain and self._retained.is_flood(now.uptime_ms) else route.lane
-        return make_reading(
+        reading = make_reading(
             reading_id,
             way.channel,
             topic,
@@ -145,6 +145,10 @@ class Pipeline:
             keep_s=settings.keep_s,
             batch=settings.batch,
         )
+        # Last: what is refused has not passed, and holds nothing back.
+        if route.rules is not None and (reason := self._sampler.why_not(topic, value, route.rules, now.uptime_ms)):
+            return HeldBack(reason)
+        return reading
 
     def _retained_reason(self, wanted: str, message: InboundMessage) -> str:
         if wanted == "skip":

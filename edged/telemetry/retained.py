@@ -21,7 +21,8 @@ class Retained:
         if self._seen.get(key) == value:
             return True
         if key not in self._seen and len(self._seen) >= self._max_topics:
-            del self._seen[next(iter(self._seen))]
+            # All at once: they come in the same order each time, the oldest would be forgotten just before it comes.
+            self._seen.clear()
         self._seen[key] = value
         return False
 

@@ -64,6 +64,7 @@ class Spiller:
         self._is_open = False
         self._in_trouble = False
         self._write_again_at_s = 0.0
+        self._doubtful: Write | None = None
 
     def wake(self) -> None:
         """Look now instead of at the next tick."""
@@ -120,6 +121,7 @@ class Spiller:
             if not self._is_open:
                 self._open_outbox(await self._call(self._store.open))
                 self._on_change()
+            await self._look_at_doubtful()
             while await self._write(everything=everything) or (not everything and await self._read()):
                 self._on_change()
         except StoreCorruptError as error:
@@ -174,14 +176,27 @@ class Spiller:
         return await self._call(lambda: self._store.write(write, account))
 
     async def _write_failed(self, write: Write | None, error: StoreError) -> None:
-        if write is not None:
-            self._outbox.write_failed(write)
+        self._doubtful = write
         if isinstance(error, StoreCorruptError):
             raise error
         self._write_again_at_s = self._clock() + self._retry_after_s
         self._tell_trouble(error)
+        await self._look_at_doubtful()
         if self._outbox.is_store_spent:
             await self._start_anew()
+
+    async def _look_at_doubtful(self) -> None:
+        """Find out what became of a transaction that failed: it may be on disk after all. Nothing goes on before."""
+        if self._doubtful is not None:
+            self._undoubted(await self._call(self._store.outcome))
+            self._on_change()
+
+    def _undoubted(self, committed: Committed | None) -> None:
+        write, self._doubtful = self._doubtful, None
+        if write is not None and committed is not None:
+            self._outbox.written(write, committed, self._clock())
+        elif write is not None:
+            self._outbox.write_failed(write)
 
     def _account_bytes(self) -> bytes:
         return b"" if self._account is None else self._account.text().encode()
@@ -213,6 +228,7 @@ class Spiller:
         except StoreError as trouble:
             self._tell_trouble(trouble)
             return False
+        self._undoubted(None)
         lost = self._outbox.store_lost()
         cost = f"{lost} readings were in it only" if self._is_open else "what it held is not sent"
         self._is_open = False

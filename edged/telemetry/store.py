@@ -15,7 +15,7 @@ from typing import Any
 
 from edged.errors import StoreCorruptError, StoreError
 from edged.telemetry import store_file, store_format
-from edged.telemetry.entries import ROW_OVERHEAD_BYTES, Entry
+from edged.telemetry.entries import MEMORY_OVERHEAD_BYTES, ROW_OVERHEAD_BYTES, Entry
 from edged.telemetry.moments import Moment
 from edged.telemetry.row_runs import Run
 from edged.telemetry.segments import Segments, start_of
@@ -43,6 +43,7 @@ _CHECKPOINT_PAGES = 900
 """Less than a megabyte, so that the WAL soon stays as long as it is: a file that grows costs the disk's own journal."""
 _WORTH_SHRINKING_BYTES = 1024 * 1024
 _WAL_LIMIT_BYTES = 1024 * 1024
+_SHRINK_PAGES = 512
 _LOCK_TIMEOUT_S = 0.5
 _MIN_SEGMENT_BYTES = 64 * 1024
 _MAX_SEGMENT_BYTES = 4 * 1024 * 1024
@@ -56,6 +57,7 @@ class Store:
         self._db: sqlite3.Connection | None = None
         self._is_suspect = False
         self._file_id = 0
+        self._doubtful: tuple[int, Committed] | None = None
         self._identity: tuple[int, int] | None = None
         self._doubted: set[str] = set()
         self._aside = "corrupt"
@@ -70,6 +72,7 @@ class Store:
         with suppress(StoreError):
             self.close()
         self._is_suspect = False
+        self._doubtful = None
         store_file.make_folder(self.path)
         try:
             with self._typed_errors():
@@ -168,20 +171,46 @@ class Store:
         with self._typed_errors("writing"):
             db = self._open_db()
             try:
+                self._doubtful = None
                 with _transaction(db):
                     evicted = {part.lane: self._write_lane(db, part) for part in write.lanes}
                     self._write_state(db, write.lanes, evicted, account)
+                    self._doubtful = self._file_id + 1, Committed(evicted)
             except sqlite3.Error:
                 if not db.in_transaction:
                     self._summary(db)
                 raise
             self._account = account
+            self._file_id += 1
             if not any(part.total_count - evicted[part.lane].count for part in write.lanes):
                 self._start_over(account)
             elif write.shrinks:
-                # Each step frees one page, and `execute` takes one step only.
-                db.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE)")
+                self._shrink(db)
         return Committed(evicted, store_file.written_bytes() - before_bytes)
+
+    def outcome(self) -> Committed | None:
+        """Return what the last transaction did that failed, None if it did nothing. Raises while nobody can know."""
+        if self._doubtful is None:
+            return None
+        file_id, committed = self._doubtful
+        with self._typed_errors("asking"):
+            db = self._open_db()
+            if self._file_id == file_id:
+                # What a sync has failed for may be in the page cache only: it is written once more, to another place.
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        self._doubtful = None
+        return committed if self._file_id == file_id else None
+
+    def _shrink(self, db: sqlite3.Connection) -> None:
+        """Give free pages back to the disk, a few at a time: all that moves goes through the WAL first."""
+        try:
+            (free_pages,) = db.execute("PRAGMA freelist_count").fetchone()
+            for _ in range(0, free_pages, _SHRINK_PAGES):
+                # Each step frees one page, and `execute` takes one step only.
+                db.executescript(f"PRAGMA incremental_vacuum({_SHRINK_PAGES}); PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error:
+            # What was written is committed all the same.
+            self._is_suspect = True
 
     def _start_over(self, account: bytes) -> None:
         """Replace a large file with nothing in it: to shrink it would cost as much as to fill it again."""
@@ -271,7 +300,7 @@ class Store:
         db.execute(store_format.WRITE_STATE, (*fields, account))
 
     def read(self, wanted: Read) -> Loaded:
-        """Return the oldest rows between two others, up to a count and about a size."""
+        """Return the oldest rows between two others, up to a count and about so much memory."""
         rows: list[StoredReading] = []
         damaged: dict[int, int] = {}
         moments: dict[tuple[Any, ...], Moment] = {}
@@ -288,7 +317,7 @@ class Store:
                         rows.append(StoredReading(values[0], reading))
                     else:
                         damaged[values[0]] = size_bytes + ROW_OVERHEAD_BYTES
-                    left_bytes -= size_bytes
+                    left_bytes -= size_bytes + MEMORY_OVERHEAD_BYTES
                     if left_bytes <= 0:
                         break
         return Loaded(wanted.lane, tuple(rows), damaged)
@@ -325,9 +354,9 @@ class Store:
         with suppress(StoreError):
             self.close()
         store_file.must_exist(self.path)
-        known_id = self._file_id
+        known_ids = {self._file_id, self._doubtful[0] if self._doubtful is not None else self._file_id}
         self._summary(self._connect())
-        if self._file_id != known_id:
+        if self._file_id not in known_ids:
             raise StoreCorruptError(f"{self.path} was replaced by another file")
         self._is_suspect = False
 

@@ -18,10 +18,12 @@ _BOOTS = "CREATE TABLE boots (boot INTEGER PRIMARY KEY, id TEXT NOT NULL)"
 _ID_START = '{"id":"'
 # One row, on one page, changed in every transaction: counting would read the whole file at start.
 _FIELDS_OF_LANE = "count_LANE", "bytes_LANE", "own_keeps_LANE", "first_row_LANE", "done_LANE"
+# `file_id` is random at first and one more with each transaction: it tells the file from any other, and a transaction
+# that failed from one that only seemed to.
 FIELDS_PER_LANE = len(_FIELDS_OF_LANE)
 _STATE_FIELDS = tuple(name.replace("LANE", str(lane)) for lane in LANES for name in _FIELDS_OF_LANE)
 READ_STATE = f"SELECT {', '.join(_STATE_FIELDS)}, account, file_id FROM state"  # noqa: S608 - names of our own
-WRITE_STATE = f"UPDATE state SET {', '.join(f'{name} = ?' for name in _STATE_FIELDS)}, account = ?"  # noqa: S608
+WRITE_STATE = f"UPDATE state SET {', '.join(f'{name} = ?' for name in _STATE_FIELDS)}, account = ?, file_id = file_id + 1"  # noqa: S608
 _STATE_COLUMNS = (*(f"{name} NOT NULL DEFAULT 0" for name in _STATE_FIELDS), "account BLOB", "file_id INTEGER")
 _STATE = f"CREATE TABLE state ({', '.join(_STATE_COLUMNS)})"
 _READ = (

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Container, Iterable, Iterator
 from heapq import merge
 
-from edged.telemetry.entries import Entry, OnDisk, Place
+from edged.telemetry.entries import MEMORY_OVERHEAD_BYTES, Entry, OnDisk, Place
 
 _READY, _IN_FLIGHT, _SETTLED = Place.READY, Place.IN_FLIGHT, Place.SETTLED
 
@@ -95,6 +95,17 @@ class Stream:
         while order and order[0].place is _SETTLED:
             order.popleft()
         return order[0] if order else None
+
+    @property
+    def begins_on_disk(self) -> bool:
+        """The oldest is on disk too."""
+        oldest = self.oldest
+        return oldest is not None and oldest.on_disk is OnDisk.YES
+
+    @property
+    def memory_bytes(self) -> int:
+        """What those cost that are ready to be sent."""
+        return self.size_bytes + self.count * MEMORY_OVERHEAD_BYTES
 
     def __iter__(self) -> Iterator[Entry]:
         """All that are not settled, oldest first."""

@@ -32,6 +32,9 @@ _ANSWER_S = 12.0
 """Mobile links hold their breath for some seconds when they change the cell."""
 _SLOW_ANSWER_S = 8.0
 _PATIENCE = 3.0
+_LONGEST_ANSWER_S = 19.0
+_LEAST_PATIENCE = 2.0
+"""Of a link so slow that its answers take ten seconds, more than the longest is borne: nothing would ever arrive."""
 _SLOWEST_BYTES_PER_S = 2500.0
 _SMOOTHING = 0.125
 
@@ -90,7 +93,9 @@ class Window:
     def patience_s(self) -> float:
         """How long the answer to a message may take: a dead link is found in time, a slow one is borne."""
         rate = max(self.rate_bytes_per_s, _SLOWEST_BYTES_PER_S)
-        return max(_ANSWER_S, _SLOW_ANSWER_S + _PATIENCE * max(self.rtt_s, self.in_flight_bytes / rate))
+        expected_s = max(self.rtt_s, self.in_flight_bytes / rate)
+        borne_s = min(_SLOW_ANSWER_S + _PATIENCE * expected_s, _LONGEST_ANSWER_S)
+        return max(_ANSWER_S, borne_s, _LEAST_PATIENCE * expected_s)
 
     def room_bytes(self, now_s: float) -> int:
         """Return how large the next message may be; 0: wait for an acknowledgement. One message may always go."""

@@ -25,6 +25,7 @@ from edged.settings import (
     Settings,
     TelemetrySettings,
 )
+from edged.status.desk import Desk
 
 TELEMETRY = Settings(
     gateway=GatewaySettings(name="farm-1"),
@@ -108,6 +109,24 @@ async def test_the_gateway_is_ready_though_nothing_answers_and_stops_in_order(ma
     # Telemetry wrote the reading to disk and acknowledged it while there was still a broker to tell.
     assert doors[0].acknowledged_at_end is True
     assert (tmp_path / "outbox.db").stat().st_size > 0
+
+
+async def test_what_cannot_say_how_it_is_ends_nothing(manager, tmp_path, monkeypatch, caplog):
+    line = Desk.line
+    faults = iter([KeyError("a fault of ours")])
+
+    def faulty(desk):
+        for fault in faults:
+            raise fault
+        return line(desk)
+
+    monkeypatch.setattr(Desk, "line", faulty)
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(serve(TELEMETRY, stop, state_dir=tmp_path, open_door=FakeDoor))
+        await until(manager, "mqtt live (a fake)")
+        stop.set()
+    assert "status line: unexpected KeyError" in caplog.text
 
 
 async def commands_until(manager, tmp_path, wanted, **rule):

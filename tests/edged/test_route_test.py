@@ -87,6 +87,8 @@ def test_the_answer_as_json(try_message):
         (["farm/b1/door", "open"], "is not a number; set `payload: auto` on its route (not_a_number)"),
         (["farm/b1/door", "1", "--retained"], "the route has retained: skip (retained)"),
         (["farm/b1/temp", "{}"], "the payload has none of temperature, battery (no_fields)"),
+        (["farm/+/temp", "1"], "this is a filter: a message has a topic without '+' and '#' (no_topic)"),
+        ([""], "a topic is not empty (no_topic)"),
         (["farm/a\x1b[2Jb/temp"], "a channel name holds no control characters (invalid_channel)"),
     ],
 )

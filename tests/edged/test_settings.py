@@ -151,6 +151,9 @@ def test_what_no_topic_pattern_is_has_a_fault(pattern):
         ("{topics: [a], sender: {anyone: true}, reply_topic: '{parent}/{id}/{sender.barn}'}", True),
         ("{topics: [], sender: {anyone: true}}", False),
         ("{sender: {anyone: true}}", False),
+        ("{topics: [a], sender: {metadata: {role: []}}}", False),
+        ("{topics: [a], sender: {metadata: {role: }}}", False),
+        ("{topics: [a], sender: {metadata: {role: [a, 1]}}}", True),
         ("{topics: [a], sender: {anyone: true}, reply_topic: 'a/+'}", False),
         ("{topics: [a], sender: {anyone: true}, reply_topic: '{payload}'}", False),
         ("{topics: [a], sender: {anyone: true}, schema_file: /nowhere.json}", False),
@@ -185,6 +188,8 @@ def test_a_rule_that_lets_everybody_do_everything_is_unwise():
 
     assert "commands.rules[0]" in sentences("a", "#")[0]
     assert sentences("+/set")
+    assert sentences("#", sender=SenderSettings(peers=("a", "*")))
+    assert not sentences("#", sender=SenderSettings(peers=("panel-*",)))
     assert not sentences("farm/#")
     assert not sentences("#", sender=SenderSettings(metadata={"role": "admin"}))
 

@@ -130,7 +130,10 @@ telemetry:
         ("cameras: {on: {source: 'test:'}}", "1:11: cameras: a key is a text; 'on' is true or false"),
         ("cameras: {a: {source: 'test:', name: b}}", "cameras.a.name: unknown key"),
         ("cameras: {a: {source: 'test:', metadata: 5}}", "cameras.a.metadata: expected a group of keys, got a single"),
-        ("cameras: {a: {source: 'test:', metadata: {t: off}}}", "cameras.a.metadata.t: expected true or false"),
+        (
+            "cameras: {a: {source: 'test:', metadata: {t: off}}}",
+            "expected true or false, got 'off'; if a text is meant, put it in quotes: \"off\"",
+        ),
         ("? [a]\n: b", "1:3: : a key must be a single word"),
         ("<<: {a: 1}", "1:1: : merge keys (<<) are not supported; repeat the keys"),
     ],

@@ -86,6 +86,8 @@ def test_names_in_topic_and_channel():
         ({"fields": {"a": "b."}}, "fields.a", "'b.' is no path into JSON"),
         ({"fields": {f"f{n}": "a" for n in range(65)}}, "fields", "has 65 entries; at most 64"),
         ({"watch": "a"}, "watch", "is for on_change and dead_band"),
+        ({"dead_band": 1, "payload": "text"}, "dead_band", "compares numbers, but payload is text"),
+        ({"time_unit": "ms"}, "time_unit", "set time: to its path"),
         ({"dead_band": 1, "fields": {"t": "a"}}, "dead_band", "needs one number; set watch: t"),
         ({"max_interval_s": 5}, "max_interval_s", "set one of them"),
         ({"max_interval_s": 5, "min_interval_s": 6, "on_change": True}, "max_interval_s", "give at least 6"),

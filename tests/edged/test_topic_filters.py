@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.topic_filters import is_exact, matches, overlap
+from edged.topic_filters import is_exact, matches, overlap, topic_fault
 
 LEVELS = st.sampled_from(["a", "b", "", "+"])
 FILTERS = st.builds(
@@ -34,6 +34,25 @@ TOPICS = st.lists(st.sampled_from(["a", "b", "", "c"]), min_size=1, max_size=4).
 )
 def test_a_filter_selects_topics(topic_filter, topic, expected):
     assert matches(topic_filter, topic) is expected
+
+
+@pytest.mark.parametrize(
+    ("topic", "fault"),
+    [
+        ("a/b", ""),
+        ("/", ""),
+        ("$SYS/x", ""),
+        ("ü" * 32767, ""),
+        ("", "not empty"),
+        ("a/+", "is a filter"),
+        ("a#", "is a filter"),
+        ("a\x00", "no zero character"),
+        ("ü" * 32768, "at most 65535 bytes"),
+    ],
+)
+def test_what_no_message_can_have_as_its_topic_is_told(topic, fault):
+    assert fault in topic_fault(topic)
+    assert bool(fault) == bool(topic_fault(topic))
 
 
 def test_an_exact_filter_has_no_wildcard():

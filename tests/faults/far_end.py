@@ -27,12 +27,12 @@ class FarEndError(Exception):
 
 
 class FarEnd:
-    """Hears the channel. `readings` are those of topics that the judge does not number."""
+    """Hears the channel. `others` are readings that have no number; `only_from` names the one gateway to listen to."""
 
     def __init__(self, url: str, key: str, channel: str, judge: Judge) -> None:
         self.judge = judge
         self.others: list[dict[str, Any]] = []
-        self.last_body: dict[str, Any] = {}
+        self.only_from = ""
         self.on_reading: Callable[[dict[str, Any]], None] = lambda _reading: None
         self._url = f"{url}/v1?key={key}"
         self._channel = channel
@@ -93,6 +93,8 @@ class FarEnd:
         if frame["type"] == "ack":
             self._listens.set()
         if frame["type"] != "message" or frame["data"].get("type") != "edged/readings":
+            return
+        if self.only_from not in {"", frame["data"]["gateway"]}:
             return
         now_s = time.monotonic()
         backlog = bool(frame["data"].get("backlog", False))

@@ -34,7 +34,8 @@ async def hostile_payloads(
     folder: Path, *, rounds: int = 5, large_mb: int = 20, is_old_broker: bool = False
 ) -> Outcome:
     """Among the good messages come such that nobody can read; the good ones pass as if nothing were."""
-    async with Site(folder, is_old_broker=is_old_broker) as site:
+    # To a client of MQTT 3.1.1 mosquitto 2.0 does not keep its own order beside a message of 20 MB.
+    async with Site(folder, is_old_broker=is_old_broker, judges_broker=is_old_broker) as site:
         await site.start_gateway()
         await site.sensors.count(TOPICS, 100)
         await site.all_arrived()

@@ -155,13 +155,13 @@ class Site:
         assert self._hub is not None
         await kill(self._hub)
 
-    def config(self, name: str = "edged.yaml", **mqtt: Any) -> Path:
-        """Write the gateway's settings; `mqtt` replaces what is said of the broker."""
-        file = self.folder / name
+    def config(self, gateway: str = "site-1", **mqtt: Any) -> Path:
+        """Write the settings of a gateway of that name; `mqtt` replaces what is said of the broker."""
+        file = self.folder / f"{gateway}.yaml"
         file.write_text(
             yaml.safe_dump(
                 {
-                    "gateway": {"name": "site-1"},
+                    "gateway": {"name": gateway},
                     "hub": {
                         "url": f"ws://127.0.0.1:{self.uplink.port}",
                         "key": peers.DEMO_KEY,

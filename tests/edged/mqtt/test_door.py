@@ -9,7 +9,13 @@ from functools import partial
 
 import pytest
 
-from edged.errors import BrokerLostError, BrokerNotConnectedError, BrokerProtocolError, BrokerUnreachableError
+from edged.errors import (
+    BrokerLostError,
+    BrokerNotConnectedError,
+    BrokerProtocolError,
+    BrokerUnreachableError,
+    PublicationLateError,
+)
 from edged.mqtt import MqttDoor, Publication
 from edged.mqtt.paho_client import MAX_PACKET_BYTES
 from edged.settings import MqttSettings
@@ -162,6 +168,16 @@ async def test_overlapping_filters_bring_a_message_once(broker, open_door, publi
         ("house/temp", b"20"),
         ("house/end", b"3"),
     ]
+
+
+@pytest.mark.parametrize("filters", [(("t/#", 1), ("t/n", 0)), (("t/n", 0), ("t/#", 1))])
+async def test_what_one_of_overlapping_filters_asks_for_with_qos_1_comes_with_qos_1(
+    broker, open_door, publish, filters
+):
+    door = await open_door(broker.port, subscriptions=filters)
+    await publish(broker.port, ("t/n", "1"), ("t/last", "2"))
+    await door.until(2)
+    assert [(message.payload, message.qos) for message in door.messages] == [(b"1", 1), (b"2", 1)]
 
 
 async def test_qos_0_needs_no_acknowledgement(broker, open_door, publish):
@@ -390,6 +406,20 @@ async def test_what_we_publish_does_not_come_back(broker, open_door, publish, is
             door.arrived.clear()
             await door.arrived.wait()
     assert door.payloads == [b"1", b"last"]
+
+
+async def test_what_we_could_not_publish_is_not_expected_back(broker, open_door, publish):
+    door = await open_door(broker.port, is_old=True)
+    door.acknowledge_at_once()
+    with pytest.raises(PublicationLateError):
+        await door.door.publish("t/n", b"on", expires_s=0.0)
+    await door.close()
+    with pytest.raises(BrokerNotConnectedError):
+        await door.door.request("t/n", b"on", reply_topic="r", timeout_s=5)
+    await door.open()
+    await publish(broker.port, ("t/n", "on"))
+    await door.until(1)
+    assert door.payloads == [b"on"]
 
 
 async def test_a_publication_that_expired_at_the_broker_is_not_delivered(broker, open_door, publish):

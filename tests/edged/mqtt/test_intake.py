@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -49,7 +50,7 @@ class Loop:
         self.timers.append(Timer(self.now_s + delay_s, call))
         return self.timers[-1]
 
-    def pass_time(self, seconds: float, sock: Socket) -> None:
+    def pass_time(self, seconds: float, sock: Socket | TlsSocket) -> None:
         self.now_s += seconds
         due = [timer for timer in self.timers if timer.due_s <= self.now_s and not timer.is_cancelled]
         self.timers = [timer for timer in self.timers if timer.due_s > self.now_s and not timer.is_cancelled]
@@ -81,11 +82,30 @@ class Socket:
         return first[:count]
 
 
+class TlsSocket(ssl.SSLSocket):
+    """A TLS socket that has the records put into it: it gives one at a time, or a part of one."""
+
+    def __init__(self) -> None:
+        self.incoming: deque[bytes] = deque()
+        self.record = b""
+
+    def recv(self, count: int = 1024, _flags: int = 0) -> bytes:
+        if not self.record:
+            if not self.incoming:
+                raise ssl.SSLWantReadError
+            self.record = self.incoming.popleft()
+        part, self.record = self.record[:count], self.record[count:]
+        return part
+
+    def pending(self) -> int:
+        return len(self.record)
+
+
 class Rig:
     """An intake, its loop and socket, and what it handed on."""
 
-    def __init__(self) -> None:
-        self.sock = Socket()
+    def __init__(self, *, v5: bool = False, sock: Any = None) -> None:
+        self.sock = sock if sock is not None else Socket()
         self.loop = Loop()
         self.handed_on: list[Any] = []
         self.ends: list[Exception | None] = []
@@ -93,7 +113,7 @@ class Rig:
         self.intake = Intake(
             self.sock,
             self.loop,
-            v5=False,
+            v5=v5,
             max_packet_bytes=1000,
             on_message=self._message,
             on_other=self.handed_on.append,
@@ -171,6 +191,31 @@ def test_one_look_reads_no_more_than_its_share() -> None:
     assert len(rig.handed_on) == READ_BYTES // len(publish(b"a", b"00000"))
     rig.loop.pass_time(GATHER_S, rig.sock)
     assert len(rig.handed_on) == READ_BYTES // 10
+
+
+def test_all_records_of_tls_that_are_there_are_read_at_one_look() -> None:
+    rig = Rig(sock=TlsSocket())
+    rig.sock.incoming.extend(publish(b"a", b"%d" % number) for number in range(100))
+    rig.loop.pass_time(1.0, rig.sock)
+    assert rig.handed_on == [b"%d" % number for number in range(100)]
+    assert (rig.loop.wake_ups, rig.loop.reader is not None) == (1, True)
+
+
+def test_what_tls_has_read_and_the_socket_no_longer_shows_is_read_soon() -> None:
+    sock = TlsSocket()
+    rig = Rig(sock=sock)
+    stream = b"".join(publish(b"a", b"%05d" % number) for number in range(READ_BYTES // 12 + 50))
+    sock.incoming.append(stream)
+    rig.loop.pass_time(1.0, sock)
+    assert sock.pending() > 0
+    rig.loop.pass_time(GATHER_S, sock)
+    assert len(rig.handed_on) == READ_BYTES // 12 + 50
+
+
+def test_a_message_that_was_cut_is_not_given_to_the_library_which_would_wait_for_the_rest() -> None:
+    rig = Rig(v5=True)
+    rig.come(publish(b"a", b"x" * 2000, properties=b"\x02\x0b\x01") + PINGRESP)
+    assert (rig.handed_on, [type(end) for end in rig.ends]) == ([], [PacketError])
 
 
 def test_nothing_is_handed_on_while_it_is_stopped_and_nothing_is_lost() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edged.mqtt.stream import PacketError, PacketStream, PlainMessage, plain_message
+from edged.mqtt.stream import PacketError, PacketStream, PlainMessage, is_whole, plain_message
 
 PINGRESP = b"\xd0\x00"
 PUBACK = b"\x40\x02\x00\x07"
@@ -70,6 +70,15 @@ def test_of_a_message_that_is_too_large_the_beginning_is_kept_and_the_next_is_wh
 ) -> None:
     packets = [publish(b"a/b", b"x" * first_bytes), publish(b"a/b", b"y" * second_bytes), PINGRESP]
     assert pieces(PacketStream(100), in_steps(b"".join(packets), step)) == [each[:100] for each in packets]
+
+
+@pytest.mark.parametrize(("size_bytes", "whole"), [(0, True), (90, True), (900, True), (20_000, False)])
+def test_what_was_cut_is_told_from_what_is_whole(size_bytes: int, whole: bool) -> None:
+    stream = PacketStream(1000)
+    stream.add(publish(b"a/b", bytes(size_bytes)))
+    place = stream.next()
+    assert place is not None
+    assert is_whole(stream.data, *place) is whole
 
 
 def test_what_is_too_large_is_not_gathered() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edged.mqtt.subscribing import batches, overlapping
+from edged.mqtt.subscribing import batches, evened, overlapping
 
 
 def test_few_filters_are_one_packet():
@@ -41,3 +41,10 @@ def test_filters_that_share_topics_are_found(filters, found):
 def test_beyond_a_bound_all_are_taken_for_overlapping():
     filters = [f"{n}/+" for n in range(500)]
     assert overlapping(filters) == set(filters)
+
+
+def test_filters_whose_messages_may_come_twice_ask_for_the_same_qos():
+    wanted = (("a/#", 1), ("a/b", 0), ("c", 0))
+    assert evened(wanted, {"a/#", "a/b"}) == (("a/#", 1), ("a/b", 1), ("c", 0))
+    assert evened(wanted[1:], {"a/b"}) == wanted[1:]
+    assert evened(wanted, ()) == wanted

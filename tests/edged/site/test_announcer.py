@@ -69,7 +69,7 @@ async def site(tmp_path):
             memory=TopicMemory(tmp_path),
             clock=time.monotonic,
         )
-        task = asyncio.create_task(announcer.run())
+        task = asyncio.create_task(announcer.run(print))
         try:
             yield announcer
         finally:
@@ -168,6 +168,42 @@ async def test_a_connection_that_breaks_is_waited_for_and_told_everything(site):
         assert not broker.published
         announcer.up()
         await broker.until(lambda: "edged/farm-1/uplink" in broker.held)
+
+
+async def test_a_broker_that_is_slow_is_told_when_it_answers_and_of_the_end(site):
+    running, broker, _ = site
+    tried = asyncio.Event()
+
+    class SlowError(TimeoutError):
+        def __init__(self):
+            super().__init__()
+            tried.set()
+
+    async with running() as announcer:
+        broker.error = SlowError
+        announcer.up()
+        await asyncio.wait_for(tried.wait(), 10)
+        broker.error = None
+        await broker.until(lambda: "edged/farm-1/uplink" in broker.held)
+    assert broker.held["edged/farm-1/state"] == b"offline"
+
+
+async def test_after_a_fault_of_ours_it_goes_on_without_a_goodbye(site, tmp_path):
+    _, broker, status = site
+    figures = status.pop("figures")
+    announcer = Announcer(
+        SiteSettings(), "farm-1", status=lambda: status, publish=broker.publish, memory=TopicMemory(tmp_path)
+    )
+    announcer.up()
+    with pytest.raises(KeyError, match="figures"):
+        await announcer.run(print)
+    assert not broker.published
+    status["figures"] = figures
+    task = asyncio.create_task(announcer.run(print))
+    await broker.until(lambda: "edged/farm-1/uplink" in broker.held)
+    task.cancel()
+    await asyncio.wait([task])
+    assert broker.held["edged/farm-1/state"] == b"offline"
 
 
 async def test_a_broker_that_refuses_is_complained_of_once(site, caplog):

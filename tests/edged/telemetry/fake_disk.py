@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edged.telemetry.entries import ROW_OVERHEAD_BYTES
+from edged.telemetry.entries import MEMORY_OVERHEAD_BYTES, ROW_OVERHEAD_BYTES
 from edged.telemetry.moments import NO_MOMENT
 from edged.telemetry.reading import Reading
 from edged.telemetry.transactions import (
@@ -91,7 +91,7 @@ class Disk:
         for row in self._between(wanted):
             reading = self.lanes[wanted.lane][row]
             found.append(StoredReading(row, reading))
-            left_bytes -= reading.size_bytes
+            left_bytes -= reading.size_bytes + MEMORY_OVERHEAD_BYTES
             if left_bytes <= 0:
                 break
         return Loaded(wanted.lane, tuple(found), {})

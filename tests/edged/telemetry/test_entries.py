@@ -16,6 +16,18 @@ def test_entries_and_batches_are_themselves_only():
     assert Batch("farm", (entry,)) != Batch("farm", (entry,))
 
 
+def test_what_came_in_and_is_nowhere_is_unexplained():
+    stats = TelemetryStats(10, 2, 4, 5, 3, {"expired": 1})
+    assert stats.unexplained == 2
+    assert stats.account_figures() == {
+        "received": 10,
+        "recovered": 2,
+        "delivered": 4,
+        "waiting": 5,
+        "dropped": {"expired": 1},
+    }
+
+
 def test_the_figures_of_the_status_are_those_of_the_account():
     low = LaneStats(2, 3, 7.77, 300, {"expired": 1})
     stats = TelemetryStats(10, 0, 4, 5, 3, {"expired": 1}, 7.77, 1800, 300, 4096, 512, lanes={"low": low})

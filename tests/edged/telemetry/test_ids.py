@@ -7,6 +7,22 @@ import pytest
 from edged.telemetry.ids import PACKET_IDS, ReadingIds, area_bytes
 
 
+class Dying:
+    """Memory of a process that has died: what it stores after that is not stored."""
+
+    def __init__(self, memory, left):
+        self.memory = memory
+        self.left = left
+
+    def __getitem__(self, index):
+        return self.memory[index]
+
+    def __setitem__(self, index, value):
+        if self.left[0] > 0:
+            self.left[0] -= 1
+            self.memory[index] = value
+
+
 class Numbering:
     """The ids of one machine boot; `die` begins a new process on the same memory."""
 
@@ -18,6 +34,12 @@ class Numbering:
     def die(self):
         self.ids = ReadingIds("g", "life", self.area)
         self.ids.connecting()
+
+    def die_after(self, stores):
+        """Let the memory take so many stores more."""
+        left = [stores]
+        for name in ("_head", "_prints", "_sequences", "_acked_in"):
+            setattr(self.ids, name, Dying(getattr(self.ids, name), left))
 
     def new(self, packet_id, payload=b"21.5", topic="t"):
         return self.ids.take(topic, payload, packet_id, self.now_s, repeated=False)
@@ -120,6 +142,80 @@ def test_a_burst_proves_nothing(numbering):
     assert numbering.again(499) != first
 
 
+def test_proofs_of_several_short_lives_count_together(numbering):
+    for packet_id in (1, 3, 5):
+        numbering.new(packet_id)
+        numbering.ack(packet_id)
+        numbering.now_s += 1
+        first = numbering.new(packet_id + 1)
+        numbering.ack(packet_id + 1)
+        numbering.die()
+    assert numbering.again(6) == first
+
+
+def test_ids_that_come_again_disprove_the_order_for_the_next_process_too(numbering):
+    numbering.prove_order(10)
+    numbering.new(1)
+    numbering.die()
+    first = numbering.new(3)
+    numbering.ack(3)
+    numbering.die()
+    assert numbering.again(3) != first
+
+
+def test_an_acknowledgement_that_an_earlier_connection_may_have_lost_proves_nothing(numbering):
+    for packet_id in range(1, 9):
+        first = numbering.new(packet_id)
+        numbering.ack(packet_id)
+        numbering.ids.connecting()
+        numbering.now_s += 1
+    assert numbering.again(8) != first
+
+
+def test_another_broker_has_to_show_anew_that_it_counts_on(numbering):
+    numbering.prove_order()
+    numbering.ids.connecting()
+    numbering.ids.session_lost()
+    first = numbering.new(1)
+    numbering.ack(1)
+    numbering.die()
+    assert numbering.again(1) != first
+
+
+def test_what_is_acknowledged_before_ids_came_again_is_not_trusted_after_the_broker_has_proved_its_order_anew(
+    numbering,
+):
+    numbering.prove_order(100)
+    first = numbering.new(200)
+    numbering.ack(200)
+    numbering.new(10)
+    numbering.prove_order(11)
+    numbering.die()
+    assert numbering.again(200) != first
+
+
+def test_a_message_that_came_again_is_unacknowledged_again(numbering):
+    packet_id = numbering.prove_order()
+    first = numbering.new(packet_id)
+    numbering.ack(packet_id)
+    for _ in range(3):
+        numbering.die()
+        assert numbering.again(packet_id) == first
+
+
+@pytest.mark.parametrize("stores", range(8))
+def test_a_process_that_dies_between_two_stores_leaves_no_words_under_the_number_of_others(numbering, stores):
+    numbering.new(1, b"a")
+    older = numbering.new(1, b"b")
+    numbering.new(1, b"a")
+    numbering.die_after(stores)
+    numbering.new(1, b"b")
+    numbering.die()
+    found = numbering.again(1, b"b")
+    assert found not in {"g/life/1", older, "g/life/3"}
+    assert numbering.new(2) not in {"g/life/1", older, "g/life/3", found}
+
+
 def test_ids_far_beyond_any_window_prove_that_the_broker_counts_on(numbering):
     first = numbering.new(5000)
     numbering.ack(5000)
@@ -127,11 +223,15 @@ def test_ids_far_beyond_any_window_prove_that_the_broker_counts_on(numbering):
     assert numbering.again(5000) == first
 
 
-def test_a_broker_in_an_earlier_state_may_mean_other_messages(numbering):
+@pytest.mark.parametrize("we_die_too", [False, True])
+def test_a_broker_in_an_earlier_state_may_mean_other_messages(numbering, we_die_too):
     packet_id = numbering.prove_order()
     first = numbering.new(packet_id)
     numbering.ack(packet_id)
-    numbering.ids.connecting()
+    if we_die_too:
+        numbering.die()
+    else:
+        numbering.ids.connecting()
     numbering.new(2)
     assert numbering.again(packet_id) != first
 

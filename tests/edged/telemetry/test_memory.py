@@ -103,7 +103,8 @@ def test_what_the_budget_has_counted_is_known_to_the_next_process(place):
     assert budget.used == 2
 
 
-def test_what_the_budget_has_counted_before_a_reboot_is_added_once_it_is_read(place):
+@pytest.mark.parametrize("sent_before_it_is_read", [0, 1])
+def test_what_the_budget_has_counted_before_a_reboot_is_added_once_it_is_read(place, sent_before_it_is_read):
     memory = Memory("g", place / "before")
     budget = budget_of(memory)
     budget.take(NOW)
@@ -112,10 +113,15 @@ def test_what_the_budget_has_counted_before_a_reboot_is_added_once_it_is_read(pl
     memory.close(stats())
     again = Memory("g", place / "after")
     budget = budget_of(again)
+    for _ in range(sent_before_it_is_read):
+        budget.take(NOW)
     again.remember(budget)
-    again.account.restore(kept, 0)
+    for _ in range(2):
+        again.account.restore(kept, 0)
+        again.remember(budget)
+    assert budget.used == 1 + sent_before_it_is_read
     budget.take(NOW)
     for _ in range(3):
         again.remember(budget)
-    assert budget.used == 2
+    assert budget.used == 2 + sent_before_it_is_read
     assert again.account.memo == budget.state()

@@ -320,7 +320,10 @@ def test_rows_that_the_store_counts_but_has_not_are_given_up(acks):
     outbox.accept(reading(9), acks(9), 0.0)
     outbox.loaded(Loaded(1, (), {}), 0.0, NO_MOMENT)
     assert numbers(outbox.next_batch()) == [9]
-    assert outbox.stats().dropped == {"store_corrupt": 3}
+    stats = outbox.stats()
+    assert stats.dropped == {"store_corrupt": 3}
+    # The next start must not count them again.
+    assert stats.stored == stats.disk_bytes == 0
 
 
 def test_a_lost_store_costs_what_was_on_disk_only(acks):

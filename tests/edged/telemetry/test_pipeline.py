@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import dataclass
 from itertools import count
 
@@ -132,6 +133,13 @@ def test_what_is_held_back_is_counted_by_its_reason():
     assert road.counts.readings == 2
 
 
+def test_what_is_refused_has_not_passed_a_filter():
+    road = Road({"topic": "#", "min_interval_s": 60, "max_payload_bytes": 100_000})
+    assert road.refused("t", b'"' + b"x" * 60_000 + b'"').reason == "too_large"
+    assert road.said("t", b"1")["value"] == 1
+    assert road.take("t", b"2") == HeldBack("min_interval")
+
+
 def test_time_for_filters_is_uptime_so_that_a_clock_that_jumps_changes_nothing():
     road = Road({"topic": "#", "min_interval_s": 10})
     road.take("t", b"1")
@@ -213,6 +221,19 @@ def test_ten_thousand_topics_are_remembered_up_to_the_bound():
     for number in range(10_000):
         assert road.take(f"t/{number}", b"1").channel == "farm"
     assert road.pipeline.figures()["topics_remembered"] == 100
+
+
+def test_very_long_topics_of_a_stranger_take_no_memory():
+    road = Road({"topic": "+/{x}", "on_change": True})
+    tracemalloc.start()
+    try:
+        for number in range(200):
+            road.take(f"{number}/" + "x" * 40_000, b"1")
+        held_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert road.pipeline.figures()["topics_remembered"] == 200
+    assert held_bytes < 1_000_000
 
 
 ROUTES = st.fixed_dictionaries(

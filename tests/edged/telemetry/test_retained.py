@@ -12,7 +12,7 @@ def test_a_value_is_news_once():
     assert retained.is_repeat("a", b"2")
 
 
-def test_what_is_remembered_is_bounded_and_the_oldest_topic_is_forgotten():
+def test_what_is_remembered_is_bounded_and_forgotten_all_at_once():
     retained = Retained(1000)
     for number in range(50_000):
         assert not retained.is_repeat(f"t/{number}", b"1")

@@ -19,7 +19,7 @@ from edged.telemetry.store import Store
 class Disk:
     """An outbox and its spiller; `changed` is set after every round of work."""
 
-    def __init__(self, path, **settings):
+    def __init__(self, path, account=None, **settings):
         self.settings = OutboxSettings(**settings)
         self.outbox = Outbox(self.settings)
         self.store = Store(path)
@@ -30,6 +30,7 @@ class Disk:
             self.store,
             spill_after_s=self.settings.spill_after_s,
             on_change=self.changed.set,
+            account=account,
             retry_after_s=0.02,
         )
         self.task = None
@@ -99,6 +100,35 @@ async def test_a_stop_writes_down_what_is_left_and_the_next_start_finds_it(tmp_p
     await again.until(lambda: again.outbox.next_batch() is not None)
     assert again.outbox.stats().recovered == 2
     await again.stop()
+
+
+class Remembered:
+    """An account that knows how many should be in the file."""
+
+    def __init__(self, stored):
+        self.stored = stored
+        self.found = []
+
+    def text(self):
+        return "as it was"
+
+    def restore(self, text, stored):
+        self.found.append((text, stored))
+        return max(0, self.stored - stored)
+
+
+async def test_the_account_is_kept_in_the_file_and_told_what_is_there(tmp_path, caplog):
+    async def live(account, *numbers):
+        disk = Disk(tmp_path / "outbox.db", account, spill_after_s=3600)
+        disk.start()
+        await disk.until(lambda: disk.outbox._opened)
+        disk.accept(*numbers)
+        await disk.stop()
+        return account.found
+
+    assert await live(Remembered(0), 1, 2) == [("", 0)]
+    assert await live(Remembered(5)) == [("as it was", 2)]
+    assert f"3 readings that were in {tmp_path / 'outbox.db'} at the last stop are gone" in caplog.text
 
 
 async def test_a_stop_in_the_middle_of_a_commit_knows_that_it_was_committed(tmp_path, monkeypatch):

@@ -173,10 +173,10 @@ def test_patience_is_short_on_a_fast_link_and_enough_for_a_slow_one():
     assert fast.patience_s == Window().patience_s == 12
     slow = Window()
     slow.sent(48_000, 0.0)
-    assert slow.patience_s > 48_000 / 2500
+    assert slow.patience_s == pytest.approx(2 * 48_000 / 2500)
 
 
 def test_a_dead_link_is_found_within_20_s_on_every_way_that_is_in_use():
     for rate in (2500, 12_500, 125_000, 1.25e6, 1.25e7):
-        for rtt_s in (0.001, 0.1, 0.6, 1.0):
+        for rtt_s in (0.001, 0.1, 0.6, 1.0, 4.0):
             assert Simulation(rate, rtt_s).run(60).window.patience_s < 20
