@@ -24,7 +24,7 @@ STEPS = st.lists(st.one_of(st.sampled_from(["a", "b", "x.y", "odd name"]), st.in
         ('["a.b"].x', ("a.b", "x")),
         ('a["b c"]', ("a", "b c")),
         ("switch:0.output", ("switch:0", "output")),
-        ("Temperatur (°C)", ("Temperatur (°C)",)),
+        ("Weather (°C)", ("Weather (°C)",)),
     ],
 )
 def test_a_path_has_steps(path, steps):
