@@ -48,12 +48,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
 
 
+class _Help(argparse.HelpFormatter):
+    """As wide as the terminal, by itself: argparse asks through shutil, whose compressors are half a megabyte."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            columns = int(os.environ.get("COLUMNS") or os.get_terminal_size(sys.stdout.fileno()).columns)
+        except (OSError, ValueError):
+            columns = 80
+        super().__init__(prog, width=max(20, columns - 2))
+
+
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="edged", description="Cameras and MQTT sensors of a site, live in channels.")
+    description = "Cameras and MQTT sensors of a site, live in channels."
+    parser = argparse.ArgumentParser(prog="edged", description=description, formatter_class=_Help)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen = next((word for word in words if not word.startswith("-")), "")
     for name, command in _COMMANDS.items():
-        sub = commands.add_parser(name, help=command.help, description=command.help)
+        sub = commands.add_parser(name, help=command.help, description=command.help, formatter_class=_Help)
         if name == chosen:
             command.add_arguments(sub)
     return parser

@@ -83,6 +83,8 @@ def test_a_gateway_of_sensors_never_loads_webrtc(tmp_path):
     assert not third_parties(modules) & HEAVY
     assert {"paho", "websockets", "yaml"} <= third_parties(modules)
     assert "edged.telemetry.telemetry" in modules
+    # Of our libraries' and argparse's imports, those that weigh and serve nobody here.
+    assert {"email", "http.client", "shutil", "bz2", "lzma"}.isdisjoint(modules)
     assert "fastjsonschema" not in modules
     assert not {
         name for name in modules if name.startswith(("edged.commands", "edged.cameras", "edged.hub.", "edged.demo"))
