@@ -6,7 +6,12 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A busy machine is no fault of what is tested.
+hypothesis.settings.register_profile("edged", deadline=None)
+hypothesis.settings.load_profile("edged")
 
 SLOW_FOLDERS = ("interop", "system", "faults", "package")
 

@@ -351,13 +351,13 @@ class Connection:
             self._stop_reading()
 
     async def _wait(self, answer: asyncio.Future[_T]) -> _T:
-        """Wait for an answer or for the end. Raises TimeoutError, but not while we do not read."""
+        """Wait for an answer or for the end. Raises TimeoutError, but not while we do not read, nor soon after it."""
         awaited: list[asyncio.Future[Any]] = [answer, self._ended]
         while True:
             done, _ = await asyncio.wait(
                 awaited, timeout=paho_client.CONNECT_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
             )
-            if done or self._reading:
+            if done or (self._reading and self._poke_from_s is None):
                 break
         if answer.done():
             return answer.result()

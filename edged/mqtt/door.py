@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -26,7 +27,7 @@ class MqttDoor:
 
     `will` is what the broker publishes for us when we are lost. `on_connecting` is called when somebody has been asked
     to take us, `on_session_lost` before the first message of a broker that knows nothing of us (any more), `on_up`
-    when a connection is subscribed and may be published on.
+    when a connection may be published on: it is subscribed, or has asked for that and does not read the answer yet.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class MqttDoor:
         self._on_connecting = on_connecting
         self._v5 = True
         self._subscribed = False
-        self._reading = True
+        self._paused = asyncio.Event()
         self._refused_filters: set[str] = set()
         self._connection: Connection | None = None
         self._deliveries = Deliveries(self._send_ack)
@@ -72,13 +73,13 @@ class MqttDoor:
 
     def pause_reading(self) -> None:
         """Stop reading the socket: the broker keeps what it cannot send. The connection stays alive."""
-        self._reading = False
+        self._paused.set()
         if self._connection is not None:
             self._connection.pause()
 
     def resume_reading(self) -> None:
         """Read on."""
-        self._reading = True
+        self._paused.clear()
         if self._connection is not None:
             self._connection.resume()
 
@@ -128,9 +129,17 @@ class MqttDoor:
         )
         try:
             session_present = await connection.open(self._on_connecting)
-            await self._subscribe(connection, session_present=session_present)
-            up(f"connected to {self._broker}")
-            self._on_up()
+            subscribing = asyncio.create_task(
+                self._subscribe(connection, session_present=session_present), name="mqtt subscriptions"
+            )
+            try:
+                await self._done_or_paused(subscribing)
+                up(f"connected to {self._broker}")
+                self._on_up()
+                await subscribing
+            finally:
+                subscribing.cancel()
+                await asyncio.gather(subscribing, return_exceptions=True)
             await connection.stay()
         finally:
             self._connection = None
@@ -145,6 +154,19 @@ class MqttDoor:
         if replies := self._requester.topics():
             await connection.subscribe_to_replies(replies)
 
+    async def _done_or_paused(self, subscribing: asyncio.Task[None]) -> None:
+        """The answer lies behind messages that are not read while memory is full, which may last as long as an outage.
+
+        All the while we are there, and the broker would tell everybody that we are not.
+        """
+        pausing = asyncio.create_task(self._paused.wait(), name="mqtt pause")
+        try:
+            await asyncio.wait([subscribing, pausing], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            pausing.cancel()
+        if subscribing.done():
+            subscribing.result()
+
     def _tell_refused(self, filters: list[str]) -> None:
         for refused in filters:
             if refused not in self._refused_filters:
@@ -157,7 +179,7 @@ class MqttDoor:
         self._deliveries.connected(session_present=session_present)
         if not session_present:
             self._on_session_lost()
-        if not self._reading:
+        if self._paused.is_set():
             connection.pause()
 
     def _is_selected(self, topic: str) -> bool:

@@ -42,7 +42,7 @@ class CommitTimes:
         """
         low, normal, high = self._lanes
         count = low.unstored_count + normal.unstored_count + high.unstored_count
-        return count >= (_ENOUGH_FOR_A_COMMIT if self.is_spilling else self._unacked_limit)
+        return count >= self._unacked_limit or (count >= _ENOUGH_FOR_A_COMMIT and self.is_spilling)
 
     def spill_is_due(self, now_s: float, *, is_linked: bool) -> bool:
         """Say whether readings have waited long enough in memory, or the broker waits for us."""

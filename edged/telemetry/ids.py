@@ -69,11 +69,22 @@ class ReadingIds:
         self._begin_epoch(1)
         self._is_first = True
 
+    def is_owed(self, topic: str, payload: bytes, packet_id: int) -> bool:
+        """Say whether a message that the broker repeats was taken before and never acknowledged. To be asked first.
+
+        It was wanted then: what is not wanted is acknowledged at once.
+        """
+        return (
+            packet_id > 0
+            and self._prints[packet_id] == _fingerprint(topic, payload)
+            and not self._acked_in[packet_id]
+        )
+
     def take(self, topic: str, payload: bytes, packet_id: int, now_s: float, *, repeated: bool) -> str:
         """Return the id of a message: that of before if it is a repeat, else the next."""
         if not packet_id:
             return f"{self._prefix}{self._next()}"
-        fingerprint = zlib.crc32(payload, zlib.crc32(topic.encode())) or 1
+        fingerprint = _fingerprint(topic, payload)
         if repeated:
             if self._prints[packet_id] == fingerprint and self._is_trusted(packet_id):
                 self._acked_in[packet_id] = 0
@@ -160,3 +171,8 @@ class ReadingIds:
 
     def _forget(self, start: int, end: int) -> None:
         self._prints[start:end] = memoryview(bytes((end - start) * 4)).cast("I")
+
+
+def _fingerprint(topic: str, payload: bytes) -> int:
+    """Return what a slot knows a message by; an empty slot holds 0."""
+    return zlib.crc32(payload, zlib.crc32(topic.encode())) or 1

@@ -17,7 +17,7 @@ from itertools import chain
 from edged.telemetry.entries import MEMORY_OVERHEAD_BYTES, ROW_OVERHEAD_BYTES, Entry, OnDisk, Place
 from edged.telemetry.gap import Gap
 from edged.telemetry.row_runs import RowRuns
-from edged.telemetry.stream import Stream
+from edged.telemetry.stream import Stream, tidied
 from edged.telemetry.transactions import Evicted, LaneSummary, LaneWrite
 
 _SETTLED = Place.SETTLED
@@ -151,6 +151,7 @@ class Lane:
                 ack()
         for stream in self._streams:
             stream.tidy(self.memory_count)
+        self._unstored = tidied(self._unstored, self.unstored_count)
 
     def drop(self, entries: Iterable[Entry], reason: str) -> None:
         """Settle and count what the hub will not get."""
@@ -241,10 +242,7 @@ class Lane:
     @property
     def is_spilling(self) -> bool:
         """The oldest is on disk: the uplink is down, or too slow."""
-        if self.gap.count:
-            return True
-        oldest = self._head.oldest
-        return oldest is not None and oldest.on_disk is OnDisk.YES
+        return self.gap.count > 0 or self._head.begins_on_disk
 
     @property
     def stored_count(self) -> int:
@@ -258,18 +256,15 @@ class Lane:
 
     def drop_oldest(self, wanted_bytes: int, reason: str, *, stored_only: bool) -> tuple[int, int]:
         """Drop the oldest for about so many bytes of rows; return what the gap has to give, and what is left to get."""
-        wanted_bytes = self._drop_oldest_of(self._head, wanted_bytes, reason, stored_only=stored_only)
-        gap_bytes = min(wanted_bytes, self.gap.total_bytes)
-        wanted_bytes -= gap_bytes
-        for stream in (self._tail, self._live):
-            if stream is not None and wanted_bytes > 0:
-                wanted_bytes = self._drop_oldest_of(stream, wanted_bytes, reason, stored_only=stored_only)
+        gap_bytes = 0
+        for stream in self._streams:
+            found = stream.pop_oldest(wanted_bytes, stored_only=stored_only)
+            self.drop(found, reason)
+            wanted_bytes = max(0, wanted_bytes - sum(entry.row_bytes for entry in found))
+            if stream is self._head:
+                gap_bytes = min(wanted_bytes, self.gap.total_bytes)
+                wanted_bytes -= gap_bytes
         return gap_bytes, wanted_bytes
-
-    def _drop_oldest_of(self, stream: Stream, wanted_bytes: int, reason: str, *, stored_only: bool) -> int:
-        found = stream.pop_oldest(wanted_bytes, stored_only=stored_only)
-        self.drop(found, reason)
-        return max(0, wanted_bytes - sum(entry.row_bytes for entry in found))
 
     def drop_expired(self, now_s: float) -> None:
         """Drop what is in memory, waits, and is too old."""
@@ -292,10 +287,9 @@ class Lane:
             self.unstored_count = self.unstored_bytes = 0
         for entry in appends:
             entry.on_disk = OnDisk.WRITING
-            self.has_own_keeps = self.has_own_keeps or entry.reading.keep_s > 0
         count = self._disk_count + len(appends) - self.dead.count
         total_bytes = self.disk_bytes + added_bytes - self.dead.total_bytes
-        self.has_own_keeps = self.has_own_keeps and count > 0
+        self.has_own_keeps = count > 0 and (self.has_own_keeps or any(entry.reading.keep_s for entry in appends))
         eviction = self.gap.eviction(evict_bytes)
         deletes = self.dead.take()
         return LaneWrite(

@@ -62,6 +62,13 @@ class Memory:
         self.note(stats)
         self._file.close()
 
+    def is_owed(self, message: Numbered) -> bool:
+        """Say whether a message became a reading in an earlier life that did not get to acknowledge it.
+
+        To be asked before the message has its id.
+        """
+        return message.repeated and self._ids.is_owed(message.topic, message.payload, message.packet_id)
+
     def reading_id(self, message: Numbered) -> str:
         """Return the id for a message. To be asked for every one, whether it becomes a reading or not."""
         return self._ids.take(

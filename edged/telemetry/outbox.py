@@ -36,6 +36,7 @@ class Outbox:
     def __init__(self, settings: OutboxSettings, unacked_limit: int = UNACKED_LIMIT) -> None:
         self._max_bytes = settings.max_bytes
         self._memory_limit = min(settings.memory_bytes, settings.max_bytes // 2)
+        self._crowded_bytes = int(self._memory_limit * _SPILL_AT)
         self._live_share = settings.live_share
         self._catch_up_s = settings.catch_up_s
         self._lanes = tuple(Lane(number) for number in range(len(LANE_NAMES)))
@@ -82,7 +83,7 @@ class Outbox:
     @property
     def wants_disk(self) -> bool:
         """Something should be written or read before the next tick."""
-        return self._is_crowded or self._times.is_enough or self._reads_from() is not None
+        return self._is_crowded or self._times.is_enough or (self.is_behind and self._reads_from() is not None)
 
     # Hub side -------------------------------------------------------------------------------------
 
@@ -114,7 +115,7 @@ class Outbox:
         if self._returned:
             self._give_back()
         self._let_live_overtake()
-        while ready := [one.number for one in self._lanes if one.number >= lane and one.has_work(not_yet)]:
+        while ready := [one.number for one in self._lanes[lane:] if one.has_work(not_yet)]:
             chosen = self._lanes[self._turns.pick(ready)]
             taken, is_backlog, size_bytes = chosen.take(
                 now_s, self._share.is_live_next, not_yet, max_readings, max_bytes
@@ -125,6 +126,7 @@ class Outbox:
                 self.in_flight_readings += len(taken)
                 self.in_flight_bytes += size_bytes
                 return batch
+            # All that it had was too old.
             self._times.look_for_dead(now_s)
         return None
 
@@ -137,7 +139,8 @@ class Outbox:
         lane = self._lanes[batch.lane]
         lane.settle(batch.entries)
         self._rate.settled(count, now_s, is_busy=lane.backlog_count + lane.live_count >= MAX_BATCH_READINGS)
-        self._times.look_for_dead(now_s)
+        if lane.dead.count:
+            self._times.look_for_dead(now_s)
 
     def refuse(self, batch: Batch, reason: str, now_s: float) -> None:
         """The hub will never take a batch: drop it, counted."""
@@ -328,7 +331,8 @@ class Outbox:
 
     @property
     def _is_crowded(self) -> bool:
-        return self._memory_bytes >= self._memory_limit * _SPILL_AT
+        low, normal, high = self._lanes
+        return low.memory_bytes + normal.memory_bytes + high.memory_bytes >= self._crowded_bytes
 
     @property
     def is_spilling(self) -> bool:

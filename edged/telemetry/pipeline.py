@@ -78,14 +78,19 @@ class Pipeline:
         """Return where the messages of a topic go, or None where no route wants them."""
         return self._router.way(topic)
 
-    def process(self, message: InboundMessage, now: Moment, reading_id: str) -> Reading | HeldBack:
-        """Return what becomes of a message. Raises PayloadError where it is refused."""
+    def process(
+        self, message: InboundMessage, now: Moment, reading_id: str, *, is_owed: bool = False
+    ) -> Reading | HeldBack:
+        """Return what becomes of a message. Raises PayloadError where it is refused.
+
+        What `is_owed` has passed the filters in an earlier life; they only take note of it.
+        """
         way = self._router.way(message.topic)
         if way is None:
             raise PayloadError(NO_ROUTE, f"{shown(message.topic)}: no route wants it")
         counts = self.counts[way.route.index]
         try:
-            made = self._process(way, message, now, reading_id)
+            made = self._process(way, message, now, reading_id, is_owed=is_owed)
         except PayloadError as error:
             counts.refused[error.reason] += 1
             raise
@@ -117,7 +122,9 @@ class Pipeline:
         }
         return {"routes": routes, "topics_remembered": self._sampler.topics, "channels_made": len(self._channels)}
 
-    def _process(self, way: Way, message: InboundMessage, now: Moment, reading_id: str) -> Reading | HeldBack:
+    def _process(
+        self, way: Way, message: InboundMessage, now: Moment, reading_id: str, *, is_owed: bool
+    ) -> Reading | HeldBack:
         route = way.route
         settings = route.settings
         topic = message.topic
@@ -146,8 +153,11 @@ class Pipeline:
             batch=settings.batch,
         )
         # Last: what is refused has not passed, and holds nothing back.
-        if route.rules is not None and (reason := self._sampler.why_not(topic, value, route.rules, now.uptime_ms)):
-            return HeldBack(reason)
+        if route.rules is not None:
+            if is_owed:
+                self._sampler.passed(topic, value, route.rules, now.uptime_ms)
+            elif reason := self._sampler.why_not(topic, value, route.rules, now.uptime_ms):
+                return HeldBack(reason)
         return reading
 
     def _retained_reason(self, wanted: str, message: InboundMessage) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 
@@ -115,6 +115,16 @@ class RowRuns:
             run.last = after.last
             run.total_bytes += after.total_bytes
             del runs[at + 1]
+
+
+def runs_without(spared: Collection[int], first: int, last: int) -> list[Run]:
+    """Return the rows from one to another without some, as runs of unknown size."""
+    runs = []
+    for row in (*sorted(row for row in spared if first <= row <= last), last + 1):
+        if first < row:
+            runs.append(Run(first, row - 1, 0))
+        first = row + 1
+    return runs
 
 
 def _first(run: Run) -> int:

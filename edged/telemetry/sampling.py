@@ -89,6 +89,23 @@ class Sampler:
         last.value = watched
         return ""
 
+    def passed(self, topic: str, value: Any, rules: Rules, now_ms: int) -> None:
+        """Take note of a reading that passed in an earlier life: when it came then is not known, so it counts as now.
+
+        Many may come at once; of a throttle they take what is there.
+        """
+        watched = _watched(value, rules)
+        key = hash(topic)
+        last = self._last.get(key)
+        if last is None:
+            self._remember(key, watched, rules, now_ms)
+            return
+        self._last.move_to_end(key)
+        if rules.throttle is not None and not _take(last, *rules.throttle, now_ms):
+            last.tokens = 0.0
+        last.at_ms = now_ms
+        last.value = watched
+
     def _remember(self, key: int, watched: Any, rules: Rules, now_ms: int) -> None:
         tokens = rules.throttle[0] - 1.0 if rules.throttle else 0.0
         self._last[key] = _Last(now_ms, watched, tokens, now_ms)

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from edged.errors import StoreCorruptError, StoreError
@@ -121,7 +122,6 @@ class Spiller:
             if not self._is_open:
                 self._open_outbox(await self._call(self._store.open))
                 self._on_change()
-            await self._look_at_doubtful()
             while await self._write(everything=everything) or (not everything and await self._read()):
                 self._on_change()
         except StoreCorruptError as error:
@@ -144,10 +144,12 @@ class Spiller:
     async def _write(self, *, everything: bool) -> bool:
         """Write what is due. A disk that is full or read-only must not keep what is on it from being sent."""
         now_s = self._clock()
-        if not everything and (now_s < self._write_again_at_s or not self._outbox.wants_write(now_s)):
+        is_due = self._doubtful is not None or self._outbox.wants_write(now_s)
+        if not everything and (now_s < self._write_again_at_s or not is_due):
             return False
         write: Write | None = None
         try:
+            await self._look_at_doubtful()
             short_bytes = await self._short_bytes()
             write = self._outbox.take_write(self._clock(), short_bytes=short_bytes, everything=everything)
             if short_bytes:
@@ -176,17 +178,18 @@ class Spiller:
         return await self._call(lambda: self._store.write(write, account))
 
     async def _write_failed(self, write: Write | None, error: StoreError) -> None:
-        self._doubtful = write
+        self._doubtful = write or self._doubtful
         if isinstance(error, StoreCorruptError):
             raise error
         self._write_again_at_s = self._clock() + self._retry_after_s
         self._tell_trouble(error)
-        await self._look_at_doubtful()
+        with suppress(StoreError):
+            await self._look_at_doubtful()
         if self._outbox.is_store_spent:
             await self._start_anew()
 
     async def _look_at_doubtful(self) -> None:
-        """Find out what became of a transaction that failed: it may be on disk after all. Nothing goes on before."""
+        """Find out what became of a transaction that failed: it may be on disk after all. Nothing is written before."""
         if self._doubtful is not None:
             self._undoubted(await self._call(self._store.outcome))
             self._on_change()
@@ -204,6 +207,7 @@ class Spiller:
     async def _start_anew(self) -> None:
         """Give back what a file takes that holds nothing we need: often it is what the disk is full of."""
         await self._call(self._store.remove)
+        self._undoubted(None)
         self._outbox.store_lost()
         self._is_open = False
 

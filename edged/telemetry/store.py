@@ -17,7 +17,7 @@ from edged.errors import StoreCorruptError, StoreError
 from edged.telemetry import store_file, store_format
 from edged.telemetry.entries import MEMORY_OVERHEAD_BYTES, ROW_OVERHEAD_BYTES, Entry
 from edged.telemetry.moments import Moment
-from edged.telemetry.row_runs import Run
+from edged.telemetry.row_runs import Run, runs_without
 from edged.telemetry.segments import Segments, start_of
 from edged.telemetry.store_format import APPLICATION_ID, FIELDS_PER_LANE, FORMAT, LANES, read_ages
 from edged.telemetry.transactions import (
@@ -28,7 +28,6 @@ from edged.telemetry.transactions import (
     LaneWrite,
     Loaded,
     Read,
-    StoredAge,
     StoredReading,
     StoreSummary,
     Sweep,
@@ -37,12 +36,7 @@ from edged.telemetry.transactions import (
 )
 
 _CORRUPT_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT})
-_PAGE_BYTES = 1024
-"""Small pages make small commits: each writes the page it begins on and a few for the books once more."""
-_CHECKPOINT_PAGES = 900
-"""Less than a megabyte, so that the WAL soon stays as long as it is: a file that grows costs the disk's own journal."""
 _WORTH_SHRINKING_BYTES = 1024 * 1024
-_WAL_LIMIT_BYTES = 1024 * 1024
 _SHRINK_PAGES = 512
 _LOCK_TIMEOUT_S = 0.5
 _MIN_SEGMENT_BYTES = 64 * 1024
@@ -96,14 +90,10 @@ class Store:
             raise StoreError(f"{self.path} belongs to another program; set telemetry.outbox.path to another file")
         statements = self._statements(version) if tables else store_format.new_file()
         if not tables:
-            db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+            db.execute(f"PRAGMA page_size = {store_format.PAGE_BYTES}")
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        # Debian builds SQLite so that it overwrites what is deleted: as many writes again.
-        db.execute("PRAGMA secure_delete = OFF")
-        db.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
-        db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        for pragma in store_format.PRAGMAS:
+            db.execute(f"PRAGMA {pragma}")
         if statements:
             _run(db, statements)
         self._identity = store_file.identity(self.path)
@@ -120,15 +110,19 @@ class Store:
 
     def _summary(self, db: sqlite3.Connection) -> StoreSummary:
         """Read what is to be known of the file; what was known of it is forgotten."""
-        self._boots = {_text(name): boot for boot, name in db.execute("SELECT boot, id FROM boots")}
-        names = (_text(name) for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'"))
+        self._boots = {store_format.text_of(name): boot for boot, name in db.execute("SELECT boot, id FROM boots")}
+        names = (
+            store_format.text_of(name) for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        )
         tables = [found for name in names if (found := start_of(name)) is not None]
         *fields, account, self._file_id = db.execute(store_format.READ_STATE).fetchone()
         lanes = []
         for segments in self._segments:
             at = segments.lane * FIELDS_PER_LANE
             count, total_bytes, own_keeps, first_row, done = fields[at : at + FIELDS_PER_LANE]
-            segments.restore([start for lane, start in tables if lane == segments.lane], first_row, _text(done))
+            segments.restore(
+                [start for lane, start in tables if lane == segments.lane], first_row, store_format.text_of(done)
+            )
             last_row = segments.last_known_row
             for start in segments.starts[-1:]:
                 last_row = max(last_row, start, *db.execute(store_format.last_row(segments.table(start))).fetchone())
@@ -180,10 +174,11 @@ class Store:
                 if not db.in_transaction:
                     self._summary(db)
                 raise
+            self._doubtful = None
             self._account = account
             self._file_id += 1
             if not any(part.total_count - evicted[part.lane].count for part in write.lanes):
-                self._start_over(account)
+                self._start_over(db, account)
             elif write.shrinks:
                 self._shrink(db)
         return Committed(evicted, store_file.written_bytes() - before_bytes)
@@ -212,15 +207,19 @@ class Store:
             # What was written is committed all the same.
             self._is_suspect = True
 
-    def _start_over(self, account: bytes) -> None:
+    def _start_over(self, db: sqlite3.Connection, account: bytes) -> None:
         """Replace a large file with nothing in it: to shrink it would cost as much as to fill it again."""
         try:
-            if self.path.stat().st_size >= _WORTH_SHRINKING_BYTES:
+            # Part of it may be in the WAL only.
+            (size_bytes,) = db.execute(
+                "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+            ).fetchone()
+            if size_bytes >= _WORTH_SHRINKING_BYTES:
                 self.remove()
                 db = self._connect()
                 self._summary(db)
                 db.execute("UPDATE state SET account = ?", (account,))
-        except (OSError, StoreError, sqlite3.Error):
+        except (StoreError, sqlite3.Error):
             # What was written is committed. The next call finds that there is no file.
             self._is_suspect = True
 
@@ -258,13 +257,7 @@ class Store:
                 last_row = row
                 if total_bytes >= eviction.wanted_bytes:
                     break
-        runs = []
-        first = eviction.after_row + 1
-        for row in (*sorted(row for row in eviction.spared if first <= row <= last_row), last_row + 1):
-            if first < row:
-                runs.append(Run(first, row - 1, 0))
-            first = row + 1
-        return Evicted(count, total_bytes, last_row), runs
+        return Evicted(count, total_bytes, last_row), runs_without(eviction.spared, eviction.after_row + 1, last_row)
 
     def _rows(
         self,
@@ -306,13 +299,13 @@ class Store:
         moments: dict[tuple[Any, ...], Moment] = {}
         left_bytes = wanted.max_bytes
         with self._typed_errors("reading"):
-            db = self._open_db()
+            db = self._open_db(to_read=True)
             boots = {boot: name for name, boot in self._boots.items()}
             segments = self._segments[wanted.lane]
             with closing(self._rows(db, segments, wanted.after_row, wanted.until_row, store_format.read)) as found:
                 for values in islice(found, wanted.max_count):
                     reading = store_format.reading_of(wanted.lane, values, boots, moments)
-                    size_bytes = reading.size_bytes if reading is not None else _size_of(values[3])
+                    size_bytes = reading.size_bytes if reading is not None else store_format.size_of(values[3])
                     if reading is not None:
                         rows.append(StoredReading(values[0], reading))
                     else:
@@ -325,40 +318,45 @@ class Store:
     def sweep(self, wanted: Sweep) -> Swept:
         """Return how old rows are."""
         with self._typed_errors("reading"):
-            db = self._open_db()
+            db = self._open_db(to_read=True)
             boots = {boot: name for name, boot in self._boots.items()}
             segments = self._segments[wanted.lane]
             with closing(self._rows(db, segments, wanted.after_row, wanted.until_row, read_ages)) as rows:
                 found = list(islice(rows, wanted.max_count))
-        ages = tuple(
-            StoredAge(
-                row,
-                (size_bytes or 0) + ROW_OVERHEAD_BYTES,
-                store_format.keep_of(keep_s),
-                store_format.moment_of(boot, uptime_ms, wall_ms, is_set, boots),
-            )
-            for row, size_bytes, keep_s, boot, uptime_ms, wall_ms, is_set in found
-        )
-        return Swept(wanted.lane, ages)
+        return Swept(wanted.lane, tuple(store_format.age_of(values, boots) for values in found))
 
-    def _open_db(self) -> sqlite3.Connection:
+    def _open_db(self, *, to_read: bool = False) -> sqlite3.Connection:
+        """Return a connection that can be trusted; one that has failed to write can still read, as it was before."""
+        db = self._db
         # SQLite would go on with a file that has no name any more.
-        if self._is_suspect or (self._db is not None and store_file.identity(self.path) != self._identity):
-            self._reopen()
-        if self._db is None:
+        if db is not None and store_file.identity(self.path) == self._identity:
+            if to_read or not self._is_suspect:
+                return db
+            # On a read-only disk it could not be opened again.
+            store_file.must_be_writable(self.path)
+        elif db is None and not self._is_suspect:
             raise StoreError(f"{self.path} is not open")
-        return self._db
+        if to_read and self._doubtful is not None:
+            raise StoreError(f"nobody knows yet what is in {self.path}")
+        return self._reopen()
 
-    def _reopen(self) -> None:
+    def _give_up(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            with suppress(sqlite3.Error):
+                db.close()
+
+    def _reopen(self) -> sqlite3.Connection:
         """Begin again with the same file, if it is the same."""
-        with suppress(StoreError):
-            self.close()
+        self._give_up()
         store_file.must_exist(self.path)
         known_ids = {self._file_id, self._doubtful[0] if self._doubtful is not None else self._file_id}
-        self._summary(self._connect())
+        db = self._connect()
+        self._summary(db)
         if self._file_id not in known_ids:
             raise StoreCorruptError(f"{self.path} was replaced by another file")
         self._is_suspect = False
+        return db
 
     @contextmanager
     def _typed_errors(self, doing: str = "") -> Iterator[None]:
@@ -373,6 +371,8 @@ class Store:
                 self._doubted.add(doing)
             # After trouble with the disk a connection may never work again, or only for reading.
             self._is_suspect = self._is_suspect or (self._db is not None and code & 0xFF != sqlite3.SQLITE_FULL)
+            if doing in {"reading", "asking"}:
+                self._give_up()
             raise StoreError(f"{self.path} cannot be used: {error}") from error
         self._doubted.discard(doing)
 
@@ -393,11 +393,3 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
-
-
-def _text(raw: Any) -> str:
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
-
-
-def _size_of(value: Any) -> int:
-    return len(value) if isinstance(value, bytes) else 0

@@ -28,6 +28,16 @@ def must_exist(path: Path) -> None:
         raise StoreError(f"{path} cannot be used: {error.strerror}") from error
 
 
+def must_be_writable(path: Path) -> None:
+    """Raise StoreError where nothing can be written beside the file. It is not touched: that would cost its locks."""
+    probe = path.with_name(f"{path.name}-probe")
+    try:
+        probe.write_bytes(b"1")
+        probe.unlink()
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}") from error
+
+
 def identity(path: Path) -> tuple[int, int] | None:
     """Return what tells the file from another one of the same name, None where there is none or nobody can say."""
     try:

@@ -7,12 +7,26 @@ from collections.abc import Mapping
 from typing import Any
 from zlib import crc32
 
+from edged.telemetry.entries import ROW_OVERHEAD_BYTES
 from edged.telemetry.moments import NO_MOMENT, Moment
 from edged.telemetry.reading import Reading
+from edged.telemetry.transactions import StoredAge
 
 FORMAT = 2
 APPLICATION_ID = 0x65644762
 LANES = range(3)
+PAGE_BYTES = 1024
+"""Small pages make small commits: each writes the page it begins on and a few for the books once more."""
+_CHECKPOINT_PAGES = 900
+"""Less than a megabyte, so that the WAL soon stays as long as it is: a file that grows costs the disk's own journal."""
+_WAL_LIMIT_BYTES = 1024 * 1024
+PRAGMAS = (
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "secure_delete = OFF",  # Debian builds SQLite so that it overwrites what is deleted: as many writes again.
+    f"journal_size_limit = {_WAL_LIMIT_BYTES}",
+    f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
+)
 _COLUMNS = "keep_s NUMERIC", "boot INTEGER", "uptime_ms INTEGER", "wall_ms INTEGER", "is_set INTEGER", "crc INTEGER"
 _BOOTS = "CREATE TABLE boots (boot INTEGER PRIMARY KEY, id TEXT NOT NULL)"
 _ID_START = '{"id":"'
@@ -23,7 +37,9 @@ _FIELDS_OF_LANE = "count_LANE", "bytes_LANE", "own_keeps_LANE", "first_row_LANE"
 FIELDS_PER_LANE = len(_FIELDS_OF_LANE)
 _STATE_FIELDS = tuple(name.replace("LANE", str(lane)) for lane in LANES for name in _FIELDS_OF_LANE)
 READ_STATE = f"SELECT {', '.join(_STATE_FIELDS)}, account, file_id FROM state"  # noqa: S608 - names of our own
-WRITE_STATE = f"UPDATE state SET {', '.join(f'{name} = ?' for name in _STATE_FIELDS)}, account = ?, file_id = file_id + 1"  # noqa: S608
+WRITE_STATE = (
+    f"UPDATE state SET {', '.join(f'{name} = ?' for name in _STATE_FIELDS)}, account = ?, file_id = file_id + 1"  # noqa: S608
+)
 _STATE_COLUMNS = (*(f"{name} NOT NULL DEFAULT 0" for name in _STATE_FIELDS), "account BLOB", "file_id INTEGER")
 _STATE = f"CREATE TABLE state ({', '.join(_STATE_COLUMNS)})"
 _READ = (
@@ -145,9 +161,21 @@ def moment_of(boot: Any, uptime_ms: Any, wall_ms: Any, is_set: Any, boots: Mappi
     return Moment(boots.get(boot, ""), uptime_ms, wall_ms, bool(is_set))
 
 
-def keep_of(keep_s: Any) -> float:
-    """Return how long a row is to be kept; 0: no time of its own."""
-    return _number(keep_s)
+def age_of(found: tuple[Any, ...], boots: Mapping[int, str]) -> StoredAge:
+    """Return how long a row is to be kept, and since when, as `READ_AGES` finds it; 0: no time of its own."""
+    row, size_bytes, keep_s, boot, uptime_ms, wall_ms, is_set = found
+    taken = moment_of(boot, uptime_ms, wall_ms, is_set, boots)
+    return StoredAge(row, (size_bytes or 0) + ROW_OVERHEAD_BYTES, _number(keep_s), taken)
+
+
+def text_of(raw: Any) -> str:
+    """Return a text of the file, which comes as bytes so that damaged ones do not raise."""
+    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
+
+
+def size_of(value: Any) -> int:
+    """Return the size of a text of the file, 0 where it is none."""
+    return len(value) if isinstance(value, bytes) else 0
 
 
 def _number(value: Any) -> float:

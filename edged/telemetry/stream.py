@@ -39,7 +39,10 @@ class Stream:
 
     def next_channel(self, not_yet: Container[str]) -> str | None:
         """Return the channel whose turn it is, those left out that are not to be sent yet."""
-        return next((channel for channel in self._queues if channel not in not_yet), None)
+        for channel in self._queues:
+            if channel not in not_yet:
+                return channel
+        return None
 
     def take(
         self, channel: str, now_s: float, max_readings: int, max_bytes: int
@@ -173,9 +176,8 @@ class Stream:
                 self._order.append(entry)
 
     def tidy(self, live_count: int) -> None:
-        """Let settled ones go that are stuck behind others, once they are the most."""
-        if len(self._order) > 2 * live_count + 1000:
-            self._order = deque(self)
+        """Let settled ones go that are stuck behind others."""
+        self._order = tidied(self._order, live_count)
 
     def _remove(self, entries: Iterable[Entry]) -> None:
         """Take entries out of the queues of their channels; most often they are at an end of it."""
@@ -194,6 +196,13 @@ class Stream:
                 queue = self._queues[channel] = deque(entry for entry in queue if entry.row not in rows)
             if not queue:
                 del self._queues[channel]
+
+
+def tidied(order: deque[Entry], live_count: int) -> deque[Entry]:
+    """Return an order without its settled ones, once they are the most."""
+    if len(order) <= 2 * live_count + 1000:
+        return order
+    return deque(entry for entry in order if entry.place is not _SETTLED)
 
 
 def _row(entry: Entry) -> int:

@@ -108,10 +108,11 @@ class Telemetry:
         if self._closed:
             return  # Not acknowledged: the broker brings it again after the restart.
         now = self._clock.now()
+        is_owed = self._memory.is_owed(message)
         # Of every message, for a repeat is known by what came between.
         reading_id = self._memory.reading_id(message)
         try:
-            made = self._pipeline.process(message, now, reading_id)
+            made = self._pipeline.process(message, now, reading_id, is_owed=is_owed)
         except PayloadError as error:
             self._refuse(message, error, now)
             return

@@ -88,7 +88,7 @@ class Evicted:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Rows wanted from the store: the oldest of a lane between two rows. `max_bytes` is what they may cost in memory."""
+    """Rows wanted from the store: the oldest of a lane between two rows. `max_bytes`: what they may cost in memory."""
 
     lane: int
     after_row: int

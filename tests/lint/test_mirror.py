@@ -13,7 +13,6 @@ TESTED_BY = {
     "edged/settings_fields.py": "tests/edged/test_settings.py",
     "edged/settings_site.py": "tests/edged/test_settings.py",
     "edged/settings_telemetry.py": "tests/edged/test_settings.py",
-    "edged/telemetry/store_file.py": "tests/edged/telemetry/test_store.py",
     "sdk/metered_realtime/connection_performer.py": "tests/sdk/test_connection.py",
     "sdk/metered_realtime/frames.py": "tests/sdk/test_wire.py",
     "sdk/metered_realtime/negotiation_actions.py": "tests/sdk/test_negotiation.py",

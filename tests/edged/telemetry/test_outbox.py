@@ -495,3 +495,15 @@ def test_the_account_says_what_waits_where_and_how_long(acks):
     assert (stats.oldest_waiting_s, stats.lanes["normal"].oldest_waiting_s) == (15.0, 5.0)
     assert (stats.in_flight, stats.waiting, stats.written_bytes, stats.disk_bytes) == (1, 2, 100, 208)
     assert outbox.in_flight_bytes == 41
+
+
+def test_readings_that_went_out_are_not_kept_behind_one_that_waits_for_company(acks):
+    outbox = opened(spill_after_s=3600)
+    outbox.accept(reading(0, "hourly", batch_delay_s=3000.0), acks(0), 0.0)
+    for n in range(1, 20_000):
+        outbox.accept(reading(n, "live"), acks(n), 0.0)
+        outbox.settle(outbox.next_batch(0.0, not_yet={"hourly"}), 0.0)
+        outbox.wants_write(0.0)
+    (_low, lane, _high) = outbox._lanes
+    assert lane.oldest_unstored is lane.oldest
+    assert len(lane._unstored) < 2000

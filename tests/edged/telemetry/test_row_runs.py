@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.telemetry.row_runs import RowRuns, Run
+from edged.telemetry.row_runs import RowRuns, Run, runs_without
 
 ROWS = st.lists(st.integers(1, 40), unique=True)
 
@@ -62,3 +62,9 @@ def test_runs_that_overlap_become_one_and_are_cut_before_a_row(spans, cut):
     runs.clear()
     assert not runs.runs
     assert runs.count == 0
+
+
+@given(st.sets(st.integers(1, 30)), st.integers(1, 20), st.integers(0, 30))
+def test_runs_without_some_rows_hold_all_the_others(spared, first, last):
+    rows = [row for run in runs_without(spared, first, last) for row in range(run.first, run.last + 1)]
+    assert rows == [row for row in range(first, last + 1) if row not in spared]
