@@ -31,7 +31,9 @@ class OutboxSettings:
         604800.0, "Seconds a reading is kept at most, unless its route says how long; 0: without end.", minimum=0
     )
     keep_free_bytes: int = setting(
-        134217728, "Bytes of the disk left to others; below, nothing is written and the oldest is dropped.", minimum=0
+        134217728,
+        "Bytes of the disk left to others; below, nothing is written: readings wait in memory and at the broker.",
+        minimum=0,
     )
     live_share: float = setting(
         0.5,

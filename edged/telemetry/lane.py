@@ -40,6 +40,7 @@ class Lane:
         self._disk_count = 0
         self._next_row = 1
         self._live_from_row = 0
+        self._late_until_row = 0  # Newer ones have gone: what is older and waits still is late, whatever becomes of it.
         self._waits_for_store = True
         self._head = Stream()
         self._tail = Stream()
@@ -103,7 +104,12 @@ class Lane:
             return [], False, 0
         taken, expired, size_bytes = stream.take(channel, now_s, max_readings, max_bytes)
         self.drop(expired, "expired")
-        return taken, self._live is not None and stream is not self._live, size_bytes
+        if stream is not self._live:
+            is_late = self._live is not None or (bool(taken) and taken[0].row < self._late_until_row)
+            return taken, is_late, size_bytes
+        if taken and not self.is_caught_up:
+            self._late_until_row = taken[-1].row
+        return taken, False, size_bytes
 
     def overtake(self) -> None:
         """From now on what comes is live, and all that waits is backlog."""
@@ -207,6 +213,9 @@ class Lane:
             entry.row += summary.last_row
         self._next_row += summary.last_row
         self._live_from_row += summary.last_row
+        self._late_until_row = max(
+            self._late_until_row and self._late_until_row + summary.last_row, summary.late_until_row
+        )
         self._disk_count = summary.count
         self.disk_bytes = summary.total_bytes
         self.has_own_keeps = summary.has_own_keeps
@@ -254,12 +263,12 @@ class Lane:
         """Bytes of rows that are not done with."""
         return self.disk_bytes - self.dead.total_bytes
 
-    def drop_oldest(self, wanted_bytes: int, reason: str, *, stored_only: bool) -> tuple[int, int]:
+    def drop_oldest(self, wanted_bytes: int) -> tuple[int, int]:
         """Drop the oldest for about so many bytes of rows; return what the gap has to give, and what is left to get."""
         gap_bytes = 0
         for stream in self._streams:
-            found = stream.pop_oldest(wanted_bytes, stored_only=stored_only)
-            self.drop(found, reason)
+            found = stream.pop_oldest(wanted_bytes)
+            self.drop(found, "outbox_full")
             wanted_bytes = max(0, wanted_bytes - sum(entry.row_bytes for entry in found))
             if stream is self._head:
                 gap_bytes = min(wanted_bytes, self.gap.total_bytes)
@@ -292,8 +301,9 @@ class Lane:
         self.has_own_keeps = count > 0 and (self.has_own_keeps or any(entry.reading.keep_s for entry in appends))
         eviction = self.gap.eviction(evict_bytes)
         deletes = self.dead.take()
+        first_row, has_own_keeps, late_row = self._first_row, self.has_own_keeps, self._late_until_row
         return LaneWrite(
-            self.number, tuple(appends), deletes, self._first_row, eviction, count, total_bytes, self.has_own_keeps
+            self.number, tuple(appends), deletes, first_row, eviction, count, total_bytes, has_own_keeps, late_row
         )
 
     @property
@@ -303,7 +313,7 @@ class Lane:
         rows += [self.gap.after_row + 1] if self.gap.count else []
         return min(*rows, *self.gap.flying, self._next_row, self._next_row)
 
-    def written(self, part: LaneWrite, evicted: Evicted, reason: str) -> None:
+    def written(self, part: LaneWrite, evicted: Evicted) -> None:
         """The transaction is on disk for good."""
         self.dead.gone()
         self._disk_count = part.total_count - evicted.count
@@ -315,7 +325,7 @@ class Lane:
             elif entry.ack is not None:
                 ack, entry.ack = entry.ack, None
                 ack()
-        self.lose(self.gap.evicted(evicted), reason)
+        self.lose(self.gap.evicted(evicted), "outbox_full")
         if self.gap.count:
             self._into_gap(self._tail.pop_stored())
 

@@ -27,7 +27,6 @@ _SPILL_AT = 0.75
 _KEEP_IN_MEMORY = 0.5
 _READ_AHEAD = 0.25
 _MAX_RUNS_KEPT = 20_000
-_GIVEN_BACK_AT_ONCE_BYTES = 4 * 1024 * 1024
 
 
 class Outbox:
@@ -214,21 +213,20 @@ class Outbox:
         """Return the transaction that is due, or None. Answer with `written` or `write_failed`.
 
         `short_bytes` is what the disk lacks of the space that has to stay free: nothing is added to the file then,
-        and it gives back what it can.
+        and it gives back free pages. What waits is kept: the broker keeps the rest.
         """
         if not self._opened or not (everything or self.wants_write(now_s)):
             return None
         is_short = short_bytes > 0
         with_appends = not is_short and (everything or self._spill_is_due(now_s))
-        reason = "disk_full" if is_short else "outbox_full"
-        wanted_bytes = self._due_back_bytes(short_bytes) if is_short else self._excess_bytes(with_appends)
-        shrinks = is_short and (not self._has_shrunk or any(lane.disk_bytes for lane in self._lanes))
+        wanted_bytes = self._excess_bytes(with_appends)
+        shrinks = is_short and (not self._has_shrunk or any(lane.dead.count for lane in self._lanes))
         self._has_shrunk = is_short
         parts = []
         for lane in self._lanes:
-            gap_bytes, wanted_bytes = lane.drop_oldest(wanted_bytes, reason, stored_only=is_short)
+            gap_bytes, wanted_bytes = lane.drop_oldest(wanted_bytes)
             parts.append(lane.take_write(gap_bytes, with_appends=with_appends))
-        write = Write(tuple(parts), reason, shrinks)
+        write = Write(tuple(parts), shrinks=shrinks)
         return None if write.is_empty else write
 
     def written(self, write: Write, committed: Committed, now_s: float) -> None:
@@ -237,7 +235,7 @@ class Outbox:
         self._times.committed()
         for part in write.lanes:
             evicted = committed.evicted.get(part.lane, Evicted())
-            self._lanes[part.lane].written(part, evicted, write.evict_reason)
+            self._lanes[part.lane].written(part, evicted)
         for lane in self._lanes:
             over_bytes = self._memory_bytes - int(self._memory_limit * _KEEP_IN_MEMORY)
             if over_bytes > 0:
@@ -343,13 +341,6 @@ class Outbox:
         if not any(lane.unstored_count for lane in self._lanes):
             return False
         return self._is_crowded or self._times.spill_is_due(now_s, is_linked=self._is_linked)
-
-    def _due_back_bytes(self, short_bytes: int) -> int:
-        """What the rows have to give where the disk is short of space: nothing before free pages were given back."""
-        if not self._has_shrunk:
-            return 0
-        dead_bytes = sum(lane.dead.total_bytes for lane in self._lanes)
-        return max(0, min(short_bytes, _GIVEN_BACK_AT_ONCE_BYTES) - dead_bytes)
 
     def _excess_bytes(self, with_appends: bool) -> int:
         used_bytes = sum(lane.waiting_disk_bytes for lane in self._lanes)

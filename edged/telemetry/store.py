@@ -119,14 +119,14 @@ class Store:
         lanes = []
         for segments in self._segments:
             at = segments.lane * FIELDS_PER_LANE
-            count, total_bytes, own_keeps, first_row, done = fields[at : at + FIELDS_PER_LANE]
+            count, total_bytes, own_keeps, late_row, first_row, done = fields[at : at + FIELDS_PER_LANE]
             segments.restore(
                 [start for lane, start in tables if lane == segments.lane], first_row, store_format.text_of(done)
             )
             last_row = segments.last_known_row
             for start in segments.starts[-1:]:
                 last_row = max(last_row, start, *db.execute(store_format.last_row(segments.table(start))).fetchone())
-            lanes.append(LaneSummary(count, total_bytes, last_row, bool(own_keeps)))
+            lanes.append(LaneSummary(count, total_bytes, last_row, bool(own_keeps), late_row))
         self._account = account if isinstance(account, bytes) else b""
         return StoreSummary(tuple(lanes), self._account)
 
@@ -288,7 +288,12 @@ class Store:
         fields: list[Any] = []
         for part, segments in zip(parts, self._segments, strict=True):
             gone = evicted[part.lane]
-            fields += part.total_count - gone.count, part.total_bytes - gone.total_bytes, part.has_own_keeps
+            fields += (
+                part.total_count - gone.count,
+                part.total_bytes - gone.total_bytes,
+                part.has_own_keeps,
+                part.late_until_row,
+            )
             fields += segments.first_row, segments.done_text
         db.execute(store_format.WRITE_STATE, (*fields, account))
 

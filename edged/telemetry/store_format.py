@@ -31,7 +31,7 @@ _COLUMNS = "keep_s NUMERIC", "boot INTEGER", "uptime_ms INTEGER", "wall_ms INTEG
 _BOOTS = "CREATE TABLE boots (boot INTEGER PRIMARY KEY, id TEXT NOT NULL)"
 _ID_START = '{"id":"'
 # One row, on one page, changed in every transaction: counting would read the whole file at start.
-_FIELDS_OF_LANE = "count_LANE", "bytes_LANE", "own_keeps_LANE", "first_row_LANE", "done_LANE"
+_FIELDS_OF_LANE = "count_LANE", "bytes_LANE", "own_keeps_LANE", "late_until_LANE", "first_row_LANE", "done_LANE"
 # `file_id` is random at first and one more with each transaction: it tells the file from any other, and a transaction
 # that failed from one that only seemed to.
 FIELDS_PER_LANE = len(_FIELDS_OF_LANE)

@@ -126,11 +126,11 @@ class Stream:
         self.count += newer.count
         self.size_bytes += newer.size_bytes
 
-    def pop_oldest(self, wanted_bytes: int, *, stored_only: bool) -> list[Entry]:
+    def pop_oldest(self, wanted_bytes: int) -> list[Entry]:
         """Take out the oldest that are ready, for about so many bytes of rows."""
         found: list[Entry] = []
         for entry in self._order:
-            if wanted_bytes <= 0 or (stored_only and entry.on_disk is not OnDisk.YES):
+            if wanted_bytes <= 0:
                 break
             if entry.place is _READY:
                 wanted_bytes -= entry.row_bytes

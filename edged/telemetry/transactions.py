@@ -13,12 +13,14 @@ from edged.telemetry.row_runs import Run
 
 @dataclass(frozen=True, slots=True)
 class LaneSummary:
-    """What the store holds of one lane. `has_own_keeps`: some rows have a time to live of their own."""
+    """What the store holds of one lane. `has_own_keeps`: some rows have a time to live of their own;
+    rows before `late_until_row` wait while newer readings have gone."""
 
     count: int = 0
     total_bytes: int = 0
     last_row: int = 0
     has_own_keeps: bool = False
+    late_until_row: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class LaneWrite:
     total_count: int
     total_bytes: int
     has_own_keeps: bool
+    late_until_row: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -68,7 +71,6 @@ class Write:
     """One transaction. `shrinks`: what it frees is given back to the disk."""
 
     lanes: tuple[LaneWrite, ...]
-    evict_reason: str = "outbox_full"
     shrinks: bool = False
 
     @property

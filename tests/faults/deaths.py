@@ -7,7 +7,7 @@ import random
 import time
 from pathlib import Path
 
-from tests.faults.account import account_faults
+from tests.faults.account import account_faults, ask
 from tests.faults.link import Weather
 from tests.faults.outcome import Outcome, outcome
 from tests.faults.site import TOPICS, Site
@@ -110,6 +110,27 @@ async def broker_line_broken(folder: Path, *, times: int = 4, per_s: int = 500, 
         await flow
         verdict = await site.settle()
         return outcome(site, verdict, *await account_faults(site))
+
+
+async def killed_with_filters(folder: Path, *, per_topic: int = 4, min_interval_s: float = 0.05) -> Outcome:
+    """What had passed a route's time rules and was in memory only is brought again all at once: it has passed."""
+    routes = [{"topic": "plant/#", "min_interval_s": min_interval_s}]
+    # Nothing is written down before the kill.
+    async with Site(folder, routes=routes, telemetry={"outbox": {"spill_after_s": 60}}) as site:
+        await site.start_gateway()
+        await site.uplink.refuse()
+        for _ in range(per_topic):
+            await site.sensors.count(TOPICS, len(TOPICS))
+            await asyncio.sleep(10 * min_interval_s)
+        await site.sensors.answered()
+        before = (await ask(site))["account"]
+        await site.kill_gateway()
+        await site.start_gateway()
+        await site.uplink.accept()
+        await site.all_arrived()
+        after = (await ask(site))["account"]
+        was_written = "" if before["waiting"] == site.ledger.count else f"before the kill: {before}"
+        return outcome(site, site.judge.verdict(), was_written, *await account_faults(site), received=after["received"])
 
 
 async def _flow_until(site: Site, done: asyncio.Event, per_s: int) -> None:

@@ -20,7 +20,7 @@ from tests.faults.site import TOPICS, Site
 
 # The least there may be, so that the disk is needed at once.
 # Nothing is given up for others' room: this is the disk that fails in the middle of a write.
-_SMALL_MEMORY = {"outbox": {"memory_bytes": 262144, "spill_after_s": 0.5, "keep_free_bytes": 0}}
+_SMALL_MEMORY = {"outbox": {"memory_bytes": 262144, "spill_after_s": 0.5}}
 _EARLY = {"outbox": {"spill_after_s": 0.5}}
 _SLACK_S = 0.2
 _REPLAY_S = 5.0

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 SIDE_BY_SIDE = (
     ("black-hole", "idle-hole", "killed-online", "toggling"),
-    ("uplink-reset", "hub-killed", "thin-line"),
+    ("uplink-reset", "hub-killed", "thin-line", "killed-with-filters"),
     ("long-line", "lossy-line"),
     ("killed-offline", "killed-old-broker"),
     ("terminated", "terminated-offline", "broker-killed", "broker-line"),

@@ -25,7 +25,7 @@ class Clerk:
 
     def spill(self):
         part = self.lanes[1].take_write(0, with_appends=True)
-        self.lanes[1].written(part, EVICTED, "")
+        self.lanes[1].written(part, EVICTED)
 
     def is_due(self, now_s, *, is_linked=True):
         return self.times.spill_is_due(now_s, is_linked=is_linked)

@@ -26,7 +26,7 @@ def accept(lane, *numbers, channel="farm"):
 
 def write(lane, evict_bytes=0):
     part = lane.take_write(evict_bytes, with_appends=True)
-    lane.written(part, Evicted(), "outbox_full")
+    lane.written(part, Evicted())
     return part
 
 
@@ -53,6 +53,27 @@ def test_readings_that_came_before_the_store_was_open_come_after_what_it_holds()
     load(lane, 3, 7)
     taken, is_backlog, _size = take(lane)
     assert (rows(taken), is_backlog) == ([3, 7, 8, 9], False)
+
+
+def test_what_newer_readings_have_overtaken_stays_late_when_it_no_longer_takes_long(lane):
+    accept(lane, 1, 2)
+    lane.overtake()
+    accept(lane, 3, 4)
+    take(lane, 1, live=True)
+    lane.line_up()
+    accept(lane, 5)
+    assert [(rows(taken), late) for taken, late, _ in (take(lane, 2), take(lane, 2))] == [
+        ([1, 2], True),
+        ([4, 5], False),
+    ]
+
+
+def test_what_had_been_overtaken_before_a_restart_is_late_after_it():
+    lane = Lane(1)
+    lane.opened(LaneSummary(3, 3 * ROW_BYTES, 9, late_until_row=8))
+    load(lane, 3, 7, 9)
+    assert [(rows(taken), late) for taken, late, _ in (take(lane, 2), take(lane, 2))] == [([3, 7], True), ([9], False)]
+    assert write(lane).late_until_row == 8
 
 
 def test_what_a_store_holds_that_opens_after_newer_ones_have_gone_comes_late_beside_the_live_ones():
@@ -107,7 +128,7 @@ def test_new_readings_overtake_a_backlog_and_line_up_behind_it_when_the_link_goe
     lane.line_up()
     assert (lane.backlog_count, lane.is_overtaking) == (2, False)
     taken, is_backlog, _size = take(lane)
-    assert (rows(taken), is_backlog) == ([2, 4], False)
+    assert (rows(taken), is_backlog) == ([2, 4], True)
 
 
 def test_a_live_reading_that_comes_back_is_live_again(lane):
@@ -152,9 +173,9 @@ def test_the_oldest_goes_first_for_lack_of_room_and_the_gap_before_the_tail(lane
     write(lane)
     lane.shed(1)
     accept(lane, 4, 5)
-    assert lane.drop_oldest(ROW_BYTES, "outbox_full", stored_only=False) == (0, 0)
-    assert lane.drop_oldest(ROW_BYTES, "outbox_full", stored_only=False) == (ROW_BYTES, 0)
-    assert lane.drop_oldest(3 * ROW_BYTES, "outbox_full", stored_only=False) == (2 * ROW_BYTES, 0)
+    assert lane.drop_oldest(ROW_BYTES) == (0, 0)
+    assert lane.drop_oldest(ROW_BYTES) == (ROW_BYTES, 0)
+    assert lane.drop_oldest(3 * ROW_BYTES) == (2 * ROW_BYTES, 0)
     assert lane.dropped == {"outbox_full": 2}
     assert lane.memory_count == 1
 

@@ -144,7 +144,6 @@ class OutboxMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.write is None)
     @rule(everything=st.booleans(), short_bytes=st.sampled_from([0, 0, 0, 600]))
     def begin_write(self, everything, short_bytes):
-        self.may_drop = self.may_drop or short_bytes
         self.write = self.outbox.take_write(self.now_s, everything=everything, short_bytes=short_bytes)
 
     @precondition(lambda self: self.write is not None)

@@ -87,6 +87,14 @@ def test_what_was_written_is_there_after_opening_again(store):
     assert [(s.row, s.reading) for s in found.rows] == [(n, reading(n)) for n in (1, 3, 4)]
 
 
+def test_what_had_been_overtaken_is_known_after_opening_again(store):
+    store.open()
+    parts = (LaneWrite(lane, (), (), 1, None, 0, 0, has_own_keeps=False, late_until_row=lane * 5) for lane in range(3))
+    store.write(Write(tuple(parts)), b"")
+    store.close()
+    assert [lane.late_until_row for lane in store.open().lanes] == [0, 5, 10]
+
+
 def test_reading_is_bounded_by_count_and_size(store):
     store.open()
     Rows().write(store, range(1, 50))

@@ -62,8 +62,8 @@ def test_what_comes_back_goes_before_what_waits():
 def test_the_oldest_that_are_ready_can_be_taken_out_around_those_in_flight():
     stream = stream_of(*(entry(row, stored=row < 4) for row in range(1, 6)))
     flying, *_ = take(stream, 1)
-    for wanted_bytes, stored_only, expected in ((1, True, [2]), (1000, True, [3]), (1000, False, [4, 5])):
-        dropped = stream.pop_oldest(wanted_bytes, stored_only=stored_only)
+    for wanted_bytes, expected in ((1, [2]), (1000, [3, 4, 5])):
+        dropped = stream.pop_oldest(wanted_bytes)
         assert rows(dropped) == expected
         for one in dropped:
             one.place = Place.SETTLED
