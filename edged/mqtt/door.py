@@ -138,8 +138,8 @@ class MqttDoor:
                 self._on_up()
                 await subscribing
             finally:
-                subscribing.cancel()
-                await asyncio.gather(subscribing, return_exceptions=True)
+                if subscribing.cancel():
+                    await asyncio.wait([subscribing])
             await connection.stay()
         finally:
             self._connection = None

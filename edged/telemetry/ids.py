@@ -75,9 +75,7 @@ class ReadingIds:
         It was wanted then: what is not wanted is acknowledged at once.
         """
         return (
-            packet_id > 0
-            and self._prints[packet_id] == _fingerprint(topic, payload)
-            and not self._acked_in[packet_id]
+            packet_id > 0 and self._prints[packet_id] == _fingerprint(topic, payload) and not self._acked_in[packet_id]
         )
 
     def take(self, topic: str, payload: bytes, packet_id: int, now_s: float, *, repeated: bool) -> str:

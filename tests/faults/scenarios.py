@@ -46,9 +46,7 @@ SCENARIOS: dict[str, Forms] = {
         partial(deaths.killed, times=10, seed=3, is_old_broker=True),
         partial(deaths.killed, times=50, seed=3, is_old_broker=True),
     ),
-    "killed-with-filters": Forms(
-        deaths.killed_with_filters, partial(deaths.killed_with_filters, per_topic=20)
-    ),
+    "killed-with-filters": Forms(deaths.killed_with_filters, partial(deaths.killed_with_filters, per_topic=20)),
     "terminated": Forms(deaths.terminated, partial(deaths.terminated, times=10)),
     "terminated-offline": Forms(
         partial(deaths.terminated, is_online=False), partial(deaths.terminated, is_online=False, times=10)

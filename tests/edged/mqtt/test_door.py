@@ -16,7 +16,7 @@ from edged.errors import (
     BrokerUnreachableError,
     PublicationLateError,
 )
-from edged.mqtt import MqttDoor, Publication
+from edged.mqtt import MqttDoor, Publication, paho_client
 from edged.mqtt.paho_client import MAX_PACKET_BYTES
 from edged.settings import MqttSettings
 from scripts.lib import peers
@@ -230,17 +230,111 @@ async def pause_and_resume(broker, open_door, publish):
     assert not door.task.done()
 
 
-async def test_a_door_that_opens_paused_reads_when_it_is_resumed(broker, open_door, publish):
-    door = await open_door(broker.port)
+@pytest.mark.parametrize("is_old", [False, True])
+async def test_a_door_that_opens_paused_is_there_and_reads_when_it_is_resumed(broker, open_door, publish, is_old):
+    listener = await open_door(broker.port, client_id="listener", subscriptions=(("out", 0),))
+    door = await open_door(broker.port, is_old=is_old)
     await door.close()
     await publish(broker.port, *numbered(0, 3))
     door.door.pause_reading()
-    opening = asyncio.create_task(door.open())
-    await asyncio.sleep(0.2)
+    await door.open()
+    # What is published now reaches the others, though nothing that comes back is read.
+    publishing = asyncio.create_task(door.door.publish("out", b"here"))
+    await listener.until(1)
+    assert not publishing.done()
     assert door.messages == []
     door.door.resume_reading()
-    await opening
     await door.until(3)
+    await publishing
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+async def test_a_door_whose_first_messages_fill_memory_is_up_at_once(broker, open_door, publish, is_old):
+    first = await open_door(broker.port, is_old=is_old)
+    await first.close()
+    await publish(broker.port, *numbered(0, 3))
+    # Another process, which asks for its subscriptions again, and is full before the answer comes.
+    door = DoorOnTest(broker.port, is_old=is_old)
+    door.on_message = lambda message: (door.messages.append(message), door.door.pause_reading())
+    await door.open()
+    try:
+        assert door.payloads == [b"0"]
+        for count in (2, 3):
+            door.door.resume_reading()
+            await door.until(count)
+        door.door.resume_reading()
+        await publish(broker.port, ("t/n", "3"))
+        await door.until(4)
+        assert not door.task.done()
+    finally:
+        await door.close()
+
+
+A_MESSAGE_V5 = b"\x30\x07\x00\x03t/n\x001"
+
+
+async def full_at_once(port):
+    """Open a door that stops reading with its first message, which comes before its subscriptions are answered."""
+    door = DoorOnTest(port)
+    door.on_message = lambda message: (door.messages.append(message), door.door.pause_reading())
+    await door.open()
+    await door.until(1)
+    return door
+
+
+async def test_a_refusal_that_is_read_late_is_told(caplog):
+    async def answer(reader, writer):
+        await read_packet(reader)
+        writer.write(CONNACK_V5)
+        subscribe = await read_packet(reader)
+        writer.write(A_MESSAGE_V5 + b"\x90\x04" + subscribe[2:4] + b"\x00\x87" + A_MESSAGE_V5)
+        await reader.read()
+
+    async with byte_broker(answer) as port:
+        door = await full_at_once(port)
+        assert caplog.text == ""
+        door.door.resume_reading()
+        async with asyncio.timeout(10):
+            while not caplog.records:
+                await asyncio.sleep(0.005)
+        assert not door.task.done()
+        await door.close()
+    assert "does not let us read 't/#'" in caplog.text
+
+
+async def test_a_connection_that_ends_before_its_subscriptions_are_answered_says_why():
+    async def answer(reader, writer):
+        await read_packet(reader)
+        writer.write(CONNACK_V5)
+        await read_packet(reader)
+        writer.write(A_MESSAGE_V5)
+        writer.close()
+
+    async with byte_broker(answer) as port:
+        door = await full_at_once(port)
+        door.door.resume_reading()
+        assert isinstance(await door.ended(), BrokerLostError)
+
+
+async def test_a_broker_is_given_its_time_to_answer_again_after_a_pause(monkeypatch):
+    monkeypatch.setattr(paho_client, "CONNECT_TIMEOUT_S", 0.2)
+
+    async def answer(reader, writer):
+        await read_packet(reader)
+        writer.write(CONNACK_V5)
+        subscribe = await read_packet(reader)
+        writer.write(A_MESSAGE_V5)
+        # Longer than it would have if nothing had been paused.
+        await asyncio.sleep(0.7)
+        writer.write(b"\x90\x04" + subscribe[2:4] + b"\x00\x01" + A_MESSAGE_V5)
+        await reader.read()
+
+    async with byte_broker(answer) as port:
+        door = await full_at_once(port)
+        door.door.resume_reading()
+        await door.until(2)
+        assert not door.task.done()
+        await door.close()
 
 
 async def test_publish_waits_for_the_broker(broker, open_door):

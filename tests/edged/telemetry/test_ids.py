@@ -291,3 +291,27 @@ def test_connections_are_counted_beyond_two_bytes(numbering):
         numbering.ids.connecting()
     assert numbering.again(packet_id) != first
     assert numbering.new(packet_id + 1).startswith("g/life/")
+
+
+def test_what_was_taken_and_never_acknowledged_is_owed_to_the_next_process(numbering):
+    numbering.new(1)
+    numbering.new(2)
+    numbering.ack(2)
+    numbering.die()
+    owed = numbering.ids.is_owed
+    assert owed("t", b"21.5", 1)
+    assert not owed("t", b"21.5", 2), "it was acknowledged: held back, or safe"
+    assert not owed("t", b"21.6", 1)
+    assert not owed("u", b"21.5", 1)
+    assert not owed("t", b"21.5", 3), "never seen"
+    assert not owed("t", b"21.5", 0), "nobody repeats a message of QoS 0"
+    numbering.ids.session_lost()
+    assert not owed("t", b"21.5", 1)
+
+
+def test_to_ask_whether_a_message_is_owed_gives_out_no_id(numbering):
+    first = numbering.new(1)
+    numbering.die()
+    assert numbering.ids.is_owed("t", b"21.5", 1)
+    assert numbering.again(1) == first
+    assert numbering.new(2) == "g/life/2"

@@ -51,6 +51,21 @@ def test_a_message_that_comes_again_to_the_next_process_keeps_its_id(place):
     again.close(stats())
 
 
+def test_only_a_repeat_is_owed(place):
+    memory = Memory("g", place)
+    memory.connecting()
+    for packet_id in (1, 2):
+        memory.reading_id(Sent(packet_id))
+    memory.acknowledge(Sent(2))
+    memory.close(stats())
+    again = Memory("g", place)
+    again.connecting()
+    assert again.is_owed(Sent(1, repeated=True))
+    assert not again.is_owed(Sent(1)), "a new message of the same words"
+    assert not again.is_owed(Sent(2, repeated=True))
+    again.close(stats())
+
+
 def test_messages_are_acknowledged_whether_they_become_readings_or_not():
     memory = Memory("g", None)
     for packet_id in (0, 1):

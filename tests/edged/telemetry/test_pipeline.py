@@ -38,9 +38,9 @@ class Road:
         self.pipeline = Pipeline(TelemetrySettings(routes=routes, **settings), default_channel, **options)
         self.numbers = count(1)
 
-    def take(self, topic, payload, now=NOW, *, retain=False):
+    def take(self, topic, payload, now=NOW, *, retain=False, is_owed=False):
         payload = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        return self.pipeline.process(Sent(topic, payload, retain), now, f"g/b/{next(self.numbers)}")
+        return self.pipeline.process(Sent(topic, payload, retain), now, f"g/b/{next(self.numbers)}", is_owed=is_owed)
 
     def refused(self, *words, **options):
         with pytest.raises(PayloadError) as caught:
@@ -138,6 +138,21 @@ def test_what_is_refused_has_not_passed_a_filter():
     assert road.refused("t", b'"' + b"x" * 60_000 + b'"').reason == "too_large"
     assert road.said("t", b"1")["value"] == 1
     assert road.take("t", b"2") == HeldBack("min_interval")
+
+
+@pytest.mark.parametrize("rule", [{"min_interval_s": 60}, {"throttle": "1/h"}, {"on_change": True}, {"dead_band": 9}])
+def test_what_passed_the_filters_in_an_earlier_life_passes_and_is_remembered(rule):
+    road = Road({"topic": "#", **rule})
+    for _ in range(3):
+        assert not isinstance(road.take("t", b"1", is_owed=True), HeldBack)
+    assert isinstance(road.take("t", b"1"), HeldBack)
+    assert (road.counts.readings, road.counts.filtered.total()) == (3, 1)
+
+
+def test_what_is_owed_is_still_looked_at():
+    road = Road({"topic": "#", "min_interval_s": 60, "retained": "skip", "max_payload_bytes": 1})
+    assert road.refused("t", b"12", is_owed=True).reason == "too_large"
+    assert road.take("t", b"1", retain=True, is_owed=True) == HeldBack("retained")
 
 
 def test_time_for_filters_is_uptime_so_that_a_clock_that_jumps_changes_nothing():

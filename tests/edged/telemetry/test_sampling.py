@@ -187,3 +187,36 @@ def test_every_decision_is_by_the_book(route, events):
         assert passes is by_the_book(route, histories[topic], value, now_s)
         if passes:
             histories[topic].append((now_s, value))
+
+
+@pytest.mark.parametrize(
+    ("route", "value"),
+    [({"min_interval_s": 10}, 2), ({"throttle": "2/min"}, 3), ({"on_change": True}, 2), ({"dead_band": 5}, 3)],
+)
+def test_what_passed_in_an_earlier_life_is_the_last_reading_for_what_comes_then(route, value):
+    rules = rules_of(RouteSettings(topic="t", **route))
+    known, fresh = Sampler(100), Sampler(100)
+    for step, earlier in enumerate((1, 2)):
+        known.passed("t", earlier, rules, START_MS + step)
+        fresh.why_not("t", earlier, rules, START_MS + step * 20_000)
+    assert known.why_not("t", value, rules, START_MS + 2)
+    assert known.why_not("t", value, rules, START_MS + 2) == fresh.why_not("t", value, rules, START_MS + 20_001)
+    assert known.topics == 1
+
+
+def test_more_than_a_throttle_allows_may_have_passed_in_an_earlier_life():
+    rules = rules_of(RouteSettings(topic="t", throttle="2/min"))
+    sampler = Sampler(100)
+    for value in range(5):
+        sampler.passed("t", value, rules, START_MS)
+    assert [sampler.why_not("t", 5, rules, START_MS + ms) for ms in (0, 29_000, 30_000)] == ["throttle", "throttle", ""]
+
+
+def test_topics_of_an_earlier_life_are_bounded_too():
+    rules = rules_of(RouteSettings(topic="t", min_interval_s=1))
+    sampler = Sampler(2)
+    for topic in "abab" + "cb":
+        sampler.passed(topic, 1, rules, START_MS)
+    assert sampler.topics == 2
+    assert sampler.why_not("b", 1, rules, START_MS)
+    assert not sampler.why_not("a", 1, rules, START_MS)

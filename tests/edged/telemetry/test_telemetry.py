@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from dataclasses import dataclass
+from functools import partial
 from itertools import count, repeat
 
 import pytest
@@ -42,7 +44,7 @@ class Sent:
 class Road:
     """Telemetry on a fake hub and a real file; started and stopped as the daemon does."""
 
-    def __init__(self, hub, state_dir, *, routes=ROUTES, quarantine=True, clock=None, **outbox):
+    def __init__(self, hub, state_dir, *, routes=ROUTES, quarantine=True, clock=None, runtime_dir=None, **outbox):
         self.hub = hub
         self.pauses = []
         self.settings = TelemetrySettings(routes=routes, quarantine=quarantine, outbox=OutboxSettings(**outbox))
@@ -53,6 +55,7 @@ class Road:
             default_channel="farm",
             open_client=hub.open_client,
             state_dir=state_dir,
+            runtime_dir=runtime_dir,
             pause=lambda: self.pauses.append("pause"),
             resume=lambda: self.pauses.append("resume"),
             pace=Pace(1e9, 1_000_000),
@@ -306,3 +309,32 @@ async def test_a_thousand_readings_from_a_real_broker_survive_a_restart_in_the_m
             door_task.cancel()
             await asyncio.wait([door_task])
     assert hub.values == list(range(1000))
+
+
+@pytest.mark.parametrize("rule", [{"min_interval_s": 0.05}, {"throttle": "5/s"}])
+async def test_readings_that_had_passed_the_time_rules_before_a_kill_pass_when_they_come_again(hub, tmp_path, rule):
+    road_of_a_life = partial(Road, hub, tmp_path, routes=(RouteSettings(topic="#", **rule),))
+    killed = road_of_a_life(runtime_dir=tmp_path / "run").telemetry
+    killed.connecting()
+    taken = []
+    for number in range(1, 9):
+        message = Sent("t", str(number).encode(), packet_id=number)
+        killed.accept(message)
+        if not message.acked:
+            taken.append(message)
+        await asyncio.sleep(0.06)
+    assert len(taken) > 5, "more than a bucket that is full again lets pass"
+    # Nothing of it was written down. The next process is brought what has no acknowledgement, all at once.
+    shutil.copytree(tmp_path / "run", tmp_path / "as the kill leaves it")
+    road = road_of_a_life(runtime_dir=tmp_path / "as the kill leaves it")
+    road.telemetry.connecting()
+    road.start()
+    for message in taken:
+        road.telemetry.accept(Sent(message.topic, message.payload, packet_id=message.packet_id, repeated=True))
+    fresh = Sent("t", b"9", packet_id=9)
+    road.telemetry.accept(fresh)
+    await road.until(lambda: len(hub.readings) == len(taken))
+    assert hub.values == [int(message.payload) for message in taken]
+    assert fresh.acked, "it is held back: the last reading was just now"
+    assert road.account_is_true()
+    await road.stop()
