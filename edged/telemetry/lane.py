@@ -37,7 +37,7 @@ class Lane:
         self.gap = Gap(self.dead)
         self.dropped: Counter[str] = Counter()
         self.has_own_keeps = False
-        self._disk_count = 0
+        self.disk_count = 0
         self._next_row = 1
         self._live_from_row = 0
         self._late_until_row = 0  # Newer ones have gone: what is older and waits still is late, whatever becomes of it.
@@ -86,9 +86,10 @@ class Lane:
 
     def has_work(self, not_yet: Container[str]) -> bool:
         """Say whether there is a message to send, channels left out that are not to be sent yet."""
-        if self._head.count and self._head.next_channel(not_yet) is not None:
-            return True
-        return self._live is not None and self._live.next_channel(not_yet) is not None
+        live = self._live
+        return self._head.next_channel(not_yet) is not None or (
+            live is not None and live.next_channel(not_yet) is not None
+        )
 
     def take(
         self, now_s: float, is_live_next: Callable[[], bool], not_yet: Container[str], max_readings: int, max_bytes: int
@@ -216,7 +217,7 @@ class Lane:
         self._late_until_row = max(
             self._late_until_row and self._late_until_row + summary.last_row, summary.late_until_row
         )
-        self._disk_count = summary.count
+        self.disk_count = summary.count
         self.disk_bytes = summary.total_bytes
         self.has_own_keeps = summary.has_own_keeps
         if summary.count:
@@ -252,11 +253,6 @@ class Lane:
     def is_spilling(self) -> bool:
         """The oldest is on disk: the uplink is down, or too slow."""
         return self.gap.count > 0 or self._head.begins_on_disk
-
-    @property
-    def stored_count(self) -> int:
-        """Rows that are not done with."""
-        return self._disk_count - self.dead.count
 
     @property
     def waiting_disk_bytes(self) -> int:
@@ -296,27 +292,23 @@ class Lane:
             self.unstored_count = self.unstored_bytes = 0
         for entry in appends:
             entry.on_disk = OnDisk.WRITING
-        count = self._disk_count + len(appends) - self.dead.count
+        count = self.disk_count + len(appends) - self.dead.count
         total_bytes = self.disk_bytes + added_bytes - self.dead.total_bytes
         self.has_own_keeps = count > 0 and (self.has_own_keeps or any(entry.reading.keep_s for entry in appends))
         eviction = self.gap.eviction(evict_bytes)
         deletes = self.dead.take()
-        first_row, has_own_keeps, late_row = self._first_row, self.has_own_keeps, self._late_until_row
+        needed = [oldest.row for stream in self._streams if (oldest := stream.oldest) is not None]
+        needed += [self.gap.after_row + 1] if self.gap.count else []
+        first_row = min(*needed, *self.gap.flying, self._next_row, self._next_row)
+        own_keeps, late_row = self.has_own_keeps, self._late_until_row
         return LaneWrite(
-            self.number, tuple(appends), deletes, first_row, eviction, count, total_bytes, has_own_keeps, late_row
+            self.number, tuple(appends), deletes, first_row, eviction, count, total_bytes, own_keeps, late_row
         )
-
-    @property
-    def _first_row(self) -> int:
-        """No row before this one is needed any more."""
-        rows = [oldest.row for stream in self._streams if (oldest := stream.oldest) is not None]
-        rows += [self.gap.after_row + 1] if self.gap.count else []
-        return min(*rows, *self.gap.flying, self._next_row, self._next_row)
 
     def written(self, part: LaneWrite, evicted: Evicted) -> None:
         """The transaction is on disk for good."""
         self.dead.gone()
-        self._disk_count = part.total_count - evicted.count
+        self.disk_count = part.total_count - evicted.count
         self.disk_bytes = part.total_bytes - evicted.total_bytes
         for entry in part.appends:
             entry.on_disk = OnDisk.YES
@@ -350,7 +342,7 @@ class Lane:
 
     def lose_gap(self) -> int:
         """The gap should have rows, and there are none; return how many."""
-        self._disk_count -= self.gap.count
+        self.disk_count -= self.gap.count
         self.disk_bytes -= self.gap.total_bytes
         return self.gap.lose()
 
@@ -380,7 +372,7 @@ class Lane:
         lost = self.gap.lose()
         self._head.readmit(self.gap.clear_flying())
         self.dead.clear()
-        self.disk_bytes = self._disk_count = 0
+        self.disk_bytes = self.disk_count = 0
         self._unstored = deque(chain.from_iterable(self._streams))
         for entry in self._unstored:
             entry.on_disk = OnDisk.NO

@@ -317,7 +317,7 @@ class Outbox:
             in_flight=self.in_flight_readings,
             is_overtaking=any(lane.is_overtaking for lane in self._lanes),
             lanes=lanes,
-            stored=sum(lane.stored_count for lane in self._lanes),
+            stored=sum(lane.disk_count - lane.dead.count for lane in self._lanes),
         )
 
     # How the tiers are kept -------------------------------------------------------------------------
