@@ -207,7 +207,7 @@ class OutboxMachine(RuleBasedStateMachine):
             assert lane.unstored_bytes == sum(entry.row_bytes for entry in unstored)
             assert lane.memory_count == len(entries)
             stored = [entry for entry in entries.values() if entry.on_disk is OnDisk.YES]
-            assert lane.stored_count == len(stored) + lane.gap.count
+            assert lane.disk_count - lane.dead.count == len(stored) + lane.gap.count
             assert lane.memory_bytes == sum(entry.memory_bytes for entry in entries.values())
             for stream in lane._streams:
                 ready = [entry for entry in stream if entry.place is Place.READY]

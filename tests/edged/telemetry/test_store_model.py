@@ -277,7 +277,7 @@ class StoreMachine(RuleBasedStateMachine):
             for lane in self.outbox._lanes:
                 entries = [entry for stream in lane._streams for entry in stream] + list(lane.gap.flying.values())
                 on_disk = {entry.row for entry in entries if entry.on_disk is OnDisk.YES}
-                assert lane.stored_count == len(on_disk) + lane.gap.count
+                assert lane.disk_count - lane.dead.count == len(on_disk) + lane.gap.count
 
     def teardown(self):
         if self.outbox is not None:
