@@ -39,8 +39,11 @@ class MetricsServer:
 
         try:
             await self._visits.receive(open_server)
-        except* OSError as group:
-            why = group.exceptions[0]
+        except ExceptionGroup as group:  # What is raised in `except*` comes as a group itself, up to Python 3.11.2.
+            taken, others = group.split(OSError)
+            if taken is None or others is not None:
+                raise
+            why = taken.exceptions[0]
             raise StatusHttpError(
                 f"cannot listen on {self._host}:{self._port} ({why}): set status.http to a free port"
             ) from group
