@@ -61,8 +61,9 @@ class Site:
         return file
 
     async def start_gateway(self, settings: dict[str, Any]) -> peers.Gateway:
-        """Start `edged run`; a second one finds the state that the first one left."""
-        env = {"STATE_DIRECTORY": str(self.folder)}
+        """Start `edged run`; a second one of the same name finds the state that the first one left."""
+        state = self.folder / f"state-{settings['gateway']['name']}"
+        env = {"STATE_DIRECTORY": str(state)}
         return await self._stack.enter_async_context(peers.gateway(self.write(settings), env=env))
 
     async def open_viewer(self) -> Viewer:
