@@ -63,6 +63,11 @@ class FedClient(Client):
         self._packet_queue(_PUBACK_TYPE, packets, 0, 1)
         self.loop_write()
 
+    def _create_socket_connection(self) -> socket.socket:
+        # A name as text loads the tables of international names: a megabyte.
+        host: Any = self._host.encode() if self._host.isascii() else self._host
+        return socket.create_connection((host, self._port), timeout=self._connect_timeout)
+
     def _sock_recv(self, bufsize: int) -> bytes:
         if self._fed_end is not None:
             raise self._fed_end

@@ -10,6 +10,8 @@ _ENOUGH_FOR_A_COMMIT = 200
 """Less than half of what a broker sends ahead of our acknowledgements, so that it need not wait for the disk."""
 UNACKED_LIMIT = 1500
 """Of the 2,000 that a broker may send ahead. It keeps a thousand more by default, and drops what comes then."""
+_WAITS_WHILE_SPILLING = 2
+"""Times `spill_after_s`: the broker still has what is not committed, and fewer commits spare the card."""
 _STALLED_FROM = 8
 _STALLED_AFTER_S = 0.05
 _STALLED_AFTER_PAUSES = 10
@@ -49,11 +51,12 @@ class CommitTimes:
         if self.is_enough:
             return True
         oldest_s = now_s
+        wait_s = self._spill_after_s * (_WAITS_WHILE_SPILLING if self.is_spilling else 1)
         for lane in self._lanes:
             if (oldest := lane.oldest_unstored) is not None:
                 # With a link it has the time its route gives it before it counts as waiting.
                 company_s = oldest.reading.batch_delay_s if is_linked else 0.0
-                if now_s >= oldest.since_s + company_s + self._spill_after_s:
+                if now_s >= oldest.since_s + company_s + wait_s:
                     return True
                 oldest_s = min(oldest_s, oldest.since_s)
         return self._is_stalled(oldest_s, now_s)

@@ -55,6 +55,14 @@ def test_a_reading_is_due_when_it_has_waited(clerk):
     assert clerk.is_due(4.0)
 
 
+def test_while_spilling_a_reading_waits_twice_as_long_for_others(clerk):
+    clerk.accept(0.0)
+    clerk.spill()
+    clerk.accept(10.0)
+    assert not clerk.is_due(15.9)
+    assert clerk.is_due(16.0)
+
+
 def test_with_a_link_a_reading_has_the_time_its_route_gives_it(clerk):
     clerk.accept(0.0, batch_delay_s=60.0)
     assert not clerk.is_due(62.0)
