@@ -23,11 +23,14 @@ class FakeBroker:
         self.held = {}
         self.published = []
         self.error = None
+        self.refused = 0
         self.changed = asyncio.Event()
 
     async def publish(self, topic, payload, qos=1, retain=False):
         assert (qos, retain) == (1, True)
         if self.error is not None:
+            self.refused += 1
+            self.changed.set()
             raise self.error
         self.published.append((topic, payload))
         if payload:
@@ -116,10 +119,21 @@ async def test_only_what_changed_is_told(site):
         status["figures"]["cameras"]["yard"]["state"] = "lost"
         announcer.changed()
         await broker.until(lambda: broker.published)
-        announcer.changed()
-        await asyncio.sleep(0.05)
-        assert [topic for topic, _ in broker.published] == ["edged/farm-1/camera/yard"]
         assert json.loads(broker.held["edged/farm-1/camera/yard"])["state"] == "lost"
+        looks, look = [], announcer._status
+
+        def looked():
+            looks.append(look())
+            broker.changed.set()
+            return looks[-1]
+
+        announcer._status = looked
+        announcer.changed()
+        await broker.until(lambda: looks)
+        status["figures"]["cameras"]["yard"]["state"] = "live"
+        announcer.changed()
+        await broker.until(lambda: len(broker.published) > 1)
+        assert [topic for topic, _ in broker.published] == ["edged/farm-1/camera/yard"] * 2
 
 
 async def test_numbers_are_told_with_the_interval(site, monkeypatch):
@@ -161,7 +175,7 @@ async def test_a_connection_that_breaks_is_waited_for_and_told_everything(site):
     async with running() as announcer:
         broker.error = BrokerNotConnectedError("gone")
         announcer.up()
-        await asyncio.sleep(0.05)
+        await broker.until(lambda: broker.refused)
         broker.error = None
         announcer.changed()
         await asyncio.sleep(0.05)
@@ -211,9 +225,8 @@ async def test_a_broker_that_refuses_is_complained_of_once(site, caplog):
     async with running() as announcer:
         broker.error = BrokerRefusedError("the broker does not take 'edged/farm-1/state': allow it for our user")
         announcer.up()
-        async with asyncio.timeout(10):
-            while "site:" not in caplog.text:
-                await asyncio.sleep(0.01)
+        await broker.until(lambda: broker.refused > 1)
+        assert "site:" in caplog.text
         announcer.changed()
         await asyncio.sleep(0.05)
     assert caplog.text.count("allow it for our user, or set site.state: never") == 1
